@@ -1,0 +1,47 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test lint types imports unit docs package bench clean
+
+help:  ## list what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /'
+
+setup: $(READY)  ## virtual environment, dependencies, system packages
+
+$(READY): pyproject.toml uv.lock .ci/setup
+	@bash .ci/setup
+	@touch $@
+
+demo: $(READY)  ## the main job on real input, in a temporary folder
+	@$(BIN)/python docs/demo
+
+test: lint types imports unit package  ## every check that main must pass
+
+lint: $(READY)  ## ruff: format and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(READY)  ## mypy --strict
+	$(BIN)/mypy
+
+imports: $(READY)  ## which room may import which
+	$(BIN)/lint-imports
+
+unit: $(READY)  ## pytest with coverage; README, docs and notebooks run too
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --include='guardrails/blastwall/*.py,guardrails/blastwall/policy/*,guardrails/blastwall/screening/*' --fail-under=100
+	$(BIN)/coverage report --fail-under=90
+
+package: $(READY)  ## the wheel installs alone, imports, and leaves other packages untouched
+	$(BIN)/python tests/package/check_wheel.py
+
+bench: $(READY)  ## measure against peers, as ratios
+	$(BIN)/python benchmarks/overhead.py
+
+clean:  ## remove what was made here
+	rm -rf $(VENV) dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,213 @@
+"""The story of one call: what must hold whatever the policy says and whatever breaks outside."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blastwall.drive import arun, run
+from blastwall.errors import BackendError, SandboxUnavailable, Suspended
+from blastwall.flow import Confine, Execute, Record, Withhold, guard
+from blastwall.values import (
+    Action,
+    Allow,
+    Approved,
+    Ask,
+    Classify,
+    Delivered,
+    Denied,
+    Deny,
+    Edited,
+    Failed,
+    Profile,
+    Reason,
+    Refused,
+    Rejected,
+    Sandbox,
+    ToolCall,
+    ToolOutput,
+    Withheld,
+)
+from tests.core.worlds import HandMadeJudge, Outside
+
+CALL = ToolCall.of("files", "read", {"path": "a"})
+OTHER = ToolCall.of("files", "read", {"path": "b"})
+ALLOW = Allow("files.read")
+SANDBOX = Sandbox("files.read", Profile("scratch"))
+DENY = Deny(Denied(Reason.RULE, "no", "files.no"))
+EVENTS = ("decision", "approved", "rejected", "edited", "result", "failed", "refused", "suspended")
+
+then = st.sampled_from([ALLOW, SANDBOX])
+verdicts = st.one_of(
+    then,
+    st.just(DENY),
+    st.builds(Ask, st.just("r"), st.just("?"), then, st.just(1.0)),
+    st.builds(Classify, st.just("r"), st.just("?"), then, st.just(1.0)),
+    st.just(ValueError("a check broke")),
+)
+answers = st.one_of(
+    st.just(Approved(CALL.digest, "dana")),
+    st.just(Approved(OTHER.digest, "mallory")),
+    st.just(Rejected("not today")),
+    st.just(Edited({"path": "c"}, "dana")),
+    st.just(Edited({"path": float("nan")}, "dana")),
+    st.just(TimeoutError()),
+    st.just(BackendError("nobody there")),
+)
+outputs = st.one_of(
+    st.just(ToolOutput("done", raw="raw")),
+    st.just(ToolOutput("sorry", is_error=True)),
+    st.just(SandboxUnavailable("no bwrap")),
+    st.just(BackendError("stopped")),
+    st.just(RuntimeError("secret detail")),
+    st.just(StopIteration("smuggled")),
+)
+screenings = st.one_of(st.sampled_from(Action), st.just(ValueError("a screen broke")))
+outsides = st.builds(
+    Outside, answers, outputs, st.frozensets(st.sampled_from(EVENTS)), st.booleans()
+)
+
+
+class EditsOnce(HandMadeJudge):
+    """Allows the edited call, so that a flow whose approver always edits comes to an end."""
+
+    def decide(self, call, resolved):
+        return ALLOW if call.arguments == {"path": "c"} else super().decide(call, resolved)
+
+
+@given(verdicts, screenings, outsides)
+def test_a_refused_call_never_ran_and_no_call_runs_twice(verdict, screened, outside):
+    outcome = run(guard(CALL, EditsOnce(verdict, screened)), outside)
+    started = len(outside.runs)
+    assert started <= 1
+    if isinstance(outcome, Refused) and outcome.denied.reason is not Reason.SANDBOX_UNAVAILABLE:
+        never = started == 0
+        audit_failed_later = outcome.denied.reason is Reason.AUDIT_UNAVAILABLE
+        assert never or (audit_failed_later and isinstance(outside.output, SandboxUnavailable))
+    if isinstance(outcome, Delivered | Withheld | Failed):
+        assert started == 1
+
+
+@given(verdicts, screenings, outsides)
+def test_what_runs_was_judged_recorded_first_and_is_what_was_approved(verdict, screened, outside):
+    run(guard(CALL, EditsOnce(verdict, screened)), outside)
+    for i, effect in enumerate(outside.seen):
+        if isinstance(effect, Execute | Confine):
+            assert effect.call is CALL or effect.call.arguments == {"path": "c"}
+            recorded = [e for e in outside.seen[:i] if isinstance(e, Record) and e.event == "decision"]
+            assert recorded[-1].call is effect.call
+    if isinstance(verdict, Ask | Classify) and CALL in outside.runs:
+        assert outside.answer == Approved(CALL.digest, "dana")
+
+
+@given(verdicts, screenings, outsides)
+def test_a_sandbox_verdict_never_executes_unconfined(verdict, screened, outside):
+    run(guard(CALL, EditsOnce(verdict, screened)), outside)
+    wanted = verdict.then if isinstance(verdict, Ask | Classify) else verdict
+    for effect in outside.seen:
+        if isinstance(effect, Execute) and effect.call is CALL:
+            assert wanted == ALLOW
+        if isinstance(effect, Confine):
+            assert wanted == SANDBOX
+
+
+@given(verdicts, screenings, outsides)
+def test_an_output_that_screening_did_not_pass_is_never_delivered_as_it_was(verdict, screened, outside):
+    outcome = run(guard(CALL, EditsOnce(verdict, screened)), outside)
+    if isinstance(outcome, Delivered) and screened is not Action.PASS:
+        assert outcome.output.raw is None
+        assert outcome.output.value == "cleaned"
+    if isinstance(screened, Exception) or screened is Action.QUARANTINE:
+        assert not isinstance(outcome, Delivered)
+
+
+@given(verdicts, screenings, outsides)
+def test_exception_texts_of_the_outside_reach_nobody(verdict, screened, outside):
+    outcome = run(guard(CALL, EditsOnce(verdict, screened)), outside)
+    assert "secret detail" not in str(outcome)
+    assert all("secret detail" not in str(e.details) for e in outside.seen if isinstance(e, Record))
+
+
+@given(verdicts, screenings, answers, outputs, st.frozensets(st.sampled_from(EVENTS)), st.booleans())
+def test_both_drivers_tell_the_same_story(verdict, screened, answer, output, broken, quarantine):
+    blocking = Outside(answer, output, broken, quarantine)
+    awaiting = Outside(answer, output, broken, quarantine)
+
+    async def handle(effect):
+        return awaiting(effect)
+
+    judge = EditsOnce(verdict, screened)
+    assert run(guard(CALL, judge), blocking) == asyncio.run(arun(guard(CALL, judge), handle))
+    assert blocking.seen == awaiting.seen
+
+
+@pytest.mark.parametrize("event", ["decision", "approved"])
+def test_a_call_whose_record_can_not_be_written_does_not_run(event):
+    outside = Outside(Approved(CALL.digest, "dana"), broken_records=frozenset({event}))
+    outcome = run(guard(CALL, HandMadeJudge(Ask("r", "?", ALLOW, 1.0))), outside)
+    assert isinstance(outcome, Refused)
+    assert outcome.denied.reason is Reason.AUDIT_UNAVAILABLE
+    assert outside.runs == []
+
+
+def test_an_output_whose_record_can_not_be_written_is_not_shown():
+    outcome = run(guard(CALL, HandMadeJudge(ALLOW)), Outside(broken_records=frozenset({"result"})))
+    assert isinstance(outcome, Failed)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Approved(OTHER.digest, "mallory"), Reason.APPROVAL_REJECTED),
+        (Rejected("no"), Reason.APPROVAL_REJECTED),
+        (TimeoutError(), Reason.APPROVAL_UNAVAILABLE),
+        (BackendError("nobody"), Reason.APPROVAL_UNAVAILABLE),
+    ],
+)
+def test_every_answer_but_a_yes_to_this_call_refuses(answer, reason):
+    outcome = run(guard(CALL, HandMadeJudge(Ask("r", "?", ALLOW, 1.0))), Outside(answer))
+    assert isinstance(outcome, Refused)
+    assert outcome.denied.reason is reason
+
+
+def test_edited_arguments_are_judged_from_the_start():
+    class DeniesTheEdit(HandMadeJudge):
+        def decide(self, call, resolved):
+            return DENY if call.arguments == {"path": "c"} else super().decide(call, resolved)
+
+    outside = Outside(Edited({"path": "c"}, "dana"))
+    outcome = run(guard(CALL, DeniesTheEdit(Ask("r", "?", ALLOW, 1.0))), outside)
+    assert outcome == Refused(DENY.denied)
+    assert outside.runs == []
+    assert outside.events == ["decision", "edited", "decision"]
+
+
+@pytest.mark.parametrize("broken", [frozenset(), frozenset({"suspended"})])
+def test_a_framework_that_unwinds_is_let_through(broken):
+    with pytest.raises(Suspended):
+        run(guard(CALL, HandMadeJudge(ALLOW)), Outside(output=Suspended(), broken_records=broken))
+
+
+def test_an_approval_that_suspends_the_run_is_let_through():
+    outside = Outside(Suspended())
+    with pytest.raises(Suspended):
+        run(guard(CALL, HandMadeJudge(Ask("r", "?", ALLOW, 1.0))), outside)
+    assert outside.events == ["decision", "suspended"]
+    assert outside.runs == []
+
+
+def test_paths_are_resolved_only_when_the_policy_asks():
+    outside = Outside()
+    run(guard(CALL, HandMadeJudge(ALLOW, asks_for=("a",))), outside)
+    assert type(outside.seen[0]).__name__ == "Resolve"
+
+
+def test_a_quarantined_output_is_named_by_id_and_family_only():
+    outside = Outside(output=ToolOutput("do evil"))
+    outcome = run(guard(CALL, HandMadeJudge(ALLOW, Action.QUARANTINE)), outside)
+    assert isinstance(outcome, Withheld)
+    assert outcome.id == "q-1"
+    assert "override" in str(outcome.denied)
+    assert "do evil" not in str(outcome)
+    assert any(isinstance(effect, Withhold) for effect in outside.seen)
