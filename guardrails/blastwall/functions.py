@@ -1,0 +1,232 @@
+"""Plain Python functions as guarded tools."""
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, assert_never
+
+from pydantic import PydanticSchemaGenerationError, TypeAdapter, validate_call
+
+from blastwall import sandbox
+from blastwall.errors import RefusedError, ToolFailed
+from blastwall.frozen import FrozenDict, freeze, thaw
+from blastwall.screening.schema import pydantic_type
+from blastwall.values import (
+    Delivered,
+    Failed,
+    Outcome,
+    OutputCheck,
+    Profile,
+    Refused,
+    ToolCall,
+    ToolOutput,
+    Withheld,
+)
+from blastwall.views import view
+
+if TYPE_CHECKING:
+    from blastwall.guard import Guard
+
+GUARDED = "__blastwall__"
+"""The attribute of a guarded function that holds its `FunctionTool`: adapters must not guard it twice."""
+
+
+class FunctionTool:
+    """A function seen as a tool: arguments to frozen JSON, and frozen JSON back to arguments."""
+
+    def __init__(self, function: Callable[..., Any], connector: str, name: str | None, output: Any) -> None:
+        """Read the function's signature.
+
+        Raises:
+            TypeError: when the function can't be guarded.
+
+        """
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{function!r} is a generator: an output must be whole before it is screened")
+        if not inspect.isfunction(inspect.unwrap(function)) and not inspect.ismethod(function):
+            raise TypeError(
+                f"{function!r} is no function: for a framework's tool use its adapter (wrap_tool)"
+            )
+        self.function = function
+        self.connector = connector
+        self.name = name or function.__name__
+        self._signature = inspect.signature(function)
+        if any(p.kind is p.VAR_POSITIONAL for p in self._signature.parameters.values()):
+            raise TypeError(f"{self.name} takes *args: a policy can't name them")
+        self._adapters = _adapters(function, self._signature)
+        self._check: OutputCheck | None = None if output is None else pydantic_type(TypeAdapter(output))
+
+    def read(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Validate a call's arguments and give their JSON form, defaults included.
+
+        Raises:
+            TypeError: when they don't fit the signature.
+            pydantic.ValidationError: when they don't fit its annotations.
+
+        """
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        found: dict[str, Any] = {}
+        for name, value in bound.arguments.items():
+            if self._signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+                found.update(value)
+                continue
+            adapter = self._adapters.get(name)
+            if adapter is not None:
+                value = adapter.validate_python(value)
+                value = adapter.dump_python(value, mode="json", by_alias=True)
+            found[name] = value
+        return found
+
+    def bind(self, arguments: FrozenDict) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Turn the judged arguments back into what the function takes."""
+        positional: list[Any] = []
+        keywords: dict[str, Any] = {}
+        for name, value in arguments.items():
+            adapter = self._adapters.get(name)
+            value = thaw(value)
+            value = adapter.validate_python(value) if adapter is not None else value
+            parameter = self._signature.parameters.get(name)
+            if parameter is not None and parameter.kind is parameter.POSITIONAL_ONLY:
+                positional.append(value)
+            else:
+                keywords[name] = value
+        return tuple(positional), keywords
+
+    def portable(self, call: ToolCall) -> tuple[Callable[..., Any], dict[str, Any]]:
+        """Give what a sandbox needs: a function that takes JSON, and the judged arguments."""
+        arguments = thaw(call.arguments)
+        if self._adapters:
+            return functools.partial(_validated, self.function), {"arguments": arguments}
+        return self.function, arguments
+
+    def output(self, value: object) -> ToolOutput:
+        """Give a result as an output."""
+        return ToolOutput(view(value), raw=value, check=self._check)
+
+
+def _adapters(function: Callable[..., Any], signature: inspect.Signature) -> dict[str, TypeAdapter[Any]]:
+    hints = typing.get_type_hints(function, include_extras=True)
+    found: dict[str, TypeAdapter[Any]] = {}
+    for name, parameter in signature.parameters.items():
+        hint = hints.get(name, parameter.annotation)
+        if parameter.kind is parameter.VAR_KEYWORD or hint is Any or hint is parameter.empty:
+            continue
+        try:
+            found[name] = TypeAdapter(hint)
+        except PydanticSchemaGenerationError:
+            raise TypeError(
+                f"{function.__name__}: the argument {name!r} is of a type that has no JSON form"
+            ) from None
+    return found
+
+
+def guarded(
+    owner: "Guard", function: Callable[..., Any], connector: str, name: str | None, output: Any
+) -> Callable[..., Any]:
+    """Wrap a function so that every call of it goes through the guard's current session."""
+    tool = FunctionTool(function, connector, name, output)
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def awaiting(*args: Any, **kwargs: Any) -> Any:
+            arguments = tool.read(args, kwargs)
+            outcome = await owner.current.acall(
+                connector,
+                tool.name,
+                arguments,
+                functools.partial(_arun, tool),
+                confine=functools.partial(_aconfined, tool),
+            )
+            return deliver(outcome)
+
+        wrapper: Callable[..., Any] = awaiting
+    else:
+
+        @functools.wraps(function)
+        def blocking(*args: Any, **kwargs: Any) -> Any:
+            arguments = tool.read(args, kwargs)
+            outcome = owner.current.call(
+                connector,
+                tool.name,
+                arguments,
+                functools.partial(_run, tool),
+                confine=functools.partial(_confined, tool),
+            )
+            return deliver(outcome)
+
+        wrapper = blocking
+    setattr(wrapper, GUARDED, tool)
+    return wrapper
+
+
+def deliver(outcome: Outcome) -> Any:
+    """Turn an outcome into what a plain function does: return, or raise.
+
+    Raises:
+        RefusedError: when the call was refused, its output withheld, or the outside failed.
+        ToolFailed: when the tool itself failed and screening changed its words; else its own exception.
+
+    """
+    match outcome:
+        case Delivered(output):
+            if isinstance(output.raw, _Raised):
+                raise output.raw.error
+            if output.is_error:
+                raise ToolFailed(str(output.value))
+            return thaw(output.value) if output.raw is None else output.raw
+        case Refused(denied) | Withheld(denied) | Failed(denied):
+            raise RefusedError(str(denied))
+        case _:
+            assert_never(outcome)
+
+
+class _Raised:
+    """Carries a tool's own exception through the flow."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def _raised(error: Exception) -> ToolOutput:
+    return ToolOutput(freeze(str(error)), is_error=True, raw=_Raised(error))
+
+
+def _run(tool: FunctionTool, call: ToolCall) -> ToolOutput:
+    args, kwargs = tool.bind(call.arguments)
+    try:
+        result = tool.function(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001  # the tool's failure is its output
+        return _raised(error)
+    return tool.output(result)
+
+
+async def _arun(tool: FunctionTool, call: ToolCall) -> ToolOutput:
+    args, kwargs = tool.bind(call.arguments)
+    try:
+        result = await tool.function(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001  # the tool's failure is its output
+        return _raised(error)
+    return tool.output(result)
+
+
+def _validated(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    """Turn JSON into what the annotations say, then call: runs inside the sandbox."""
+    return validate_call(function)(**arguments)
+
+
+def _confined(tool: FunctionTool, call: ToolCall, profile: Profile) -> ToolOutput:
+    function, arguments = tool.portable(call)
+    try:
+        return tool.output(sandbox.call(function, arguments, profile))
+    except sandbox.ToolRaised as error:
+        return ToolOutput(freeze(str(error)), is_error=True)
+
+
+async def _aconfined(tool: FunctionTool, call: ToolCall, profile: Profile) -> ToolOutput:
+    function, arguments = tool.portable(call)
+    try:
+        return tool.output(await sandbox.acall(function, arguments, profile))
+    except sandbox.ToolRaised as error:
+        return ToolOutput(freeze(str(error)), is_error=True)

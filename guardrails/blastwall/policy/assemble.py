@@ -1,0 +1,160 @@
+"""Validated blocks to the compiled policy: names looked up, paths resolved, checks made closures."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePath
+
+from blastwall.policy import constraints
+from blastwall.policy.addresses import HostPattern
+from blastwall.policy.constraints import ArgumentCheck
+from blastwall.policy.decide import Connector, Policy, Rule, Standing, State
+from blastwall.policy.model import (
+    ConnectorBlock,
+    Constraint,
+    Document,
+    RuleBlock,
+    SandboxBlock,
+    ScreeningBlock,
+    ServerBlock,
+    actions,
+)
+from blastwall.policy.truth import Check
+from blastwall.screening import Screening
+from blastwall.values import Label, Profile, Server, Strength
+
+Locate = Callable[[str], Path]
+"""A path of the policy file, resolved."""
+
+
+def assemble(
+    document: Document,
+    digest: str,
+    *,
+    file: str,
+    directory: Path,
+    state: Path,
+    resolve: Callable[[str, Path | None], str | None],
+) -> Policy:
+    """Compile a document that has no mistakes."""
+
+    def locate(path: str) -> Path:
+        return Path(resolve(path, directory) or path)
+
+    profiles = {name: _profile(name, block, locate) for name, block in document.sandboxes.items()}
+    defaults = document.defaults
+    place = defaults.state.directory
+    return Policy(
+        connectors={
+            name: _connector(name, block, defaults.screening, profiles, locate)
+            for name, block in document.connectors.items()
+        },
+        state=State(locate(place) if place else state, defaults.state.durability, defaults.state.arguments),
+        digest=digest,
+        file=file,
+        auto=defaults.approval.mode == "auto",
+        approval_s=defaults.approval.timeout_s,
+        output_label=Label(*defaults.label.levels),
+        profiles=profiles,
+    )
+
+
+def _connector(
+    name: str,
+    block: ConnectorBlock,
+    screening: ScreeningBlock,
+    profiles: dict[str, Profile],
+    locate: Locate,
+) -> Connector:
+    directory = locate(block.directory) if block.directory else None
+    return Connector(
+        name=name,
+        rules=tuple(_rule(name, rule, profiles, locate) for rule in block.rules),
+        match=tuple(block.match.tools) if block.match else (),
+        trust_annotations=block.trust_annotations,
+        directory=directory,
+        server=_server(block.server, profiles, directory) if block.server else None,
+        screening=_screening(screening, block.screening),
+    )
+
+
+def _screening(default: ScreeningBlock, own: ScreeningBlock | None) -> Screening:
+    """Lay a connector's own settings over the defaults, key by key."""
+    merged = actions(default) | (actions(own) if own else {})
+    size = (own.max_bytes if own else None) or default.max_bytes
+    return Screening(max_bytes=size, actions=merged) if size else Screening(actions=merged)
+
+
+def _server(block: ServerBlock, profiles: dict[str, Profile], directory: Path | None) -> Server:
+    return Server(
+        command=(block.command, *block.args),
+        env=tuple(block.env.items()),
+        directory=directory,
+        profile=profiles[block.sandbox] if block.sandbox else None,
+        start_s=block.start_s,
+        call_s=block.call_s,
+    )
+
+
+def _profile(name: str, block: SandboxBlock, locate: Locate) -> Profile:
+    limits = block.model_dump(exclude={"strength", "workspace", "read", "mask", "env"})
+    return Profile(
+        name,
+        strength=Strength(block.strength),
+        workspace=locate(block.workspace) if block.workspace else None,
+        read=tuple(map(locate, block.read)),
+        mask=tuple(map(locate, block.mask)),
+        env=tuple(block.env.items()),
+        **limits,
+    )
+
+
+def _rule(connector: str, block: RuleBlock, profiles: dict[str, Profile], locate: Locate) -> Rule:
+    hints = block.when.annotations.model_dump(exclude_none=True) if block.when else {}
+    return Rule(
+        id=f"{connector}.{block.id}",
+        effect=Standing[block.effect.upper()],
+        tools=tuple(block.tools),
+        when=tuple(hints.items()),
+        checks=tuple(_check(name, constraint, locate) for name, constraint in block.args.items()),
+        profile=profiles[block.sandbox] if block.sandbox else None,
+        otherwise=Standing[block.otherwise.upper()] if block.otherwise else Standing.ABSTAIN,
+        instead=block.instead,
+    )
+
+
+def _check(name: str, block: Constraint, locate: Locate) -> ArgumentCheck:
+    checks = dict(_checks(block, locate))
+    whole = {} if block.max_items is None else {f"have at most {block.max_items} members": block.max_items}
+    return ArgumentCheck(
+        path=tuple(name.split(".")),
+        checks=tuple(checks.values()),
+        whole=tuple(constraints.no_more(limit) for limit in whole.values()),
+        expectation=" and ".join([*checks, *whole]),
+        optional=block.optional,
+        is_path=block.under is not None,
+    )
+
+
+def _checks(block: Constraint, locate: Locate) -> Iterator[tuple[str, Check]]:
+    if block.enum is not None:
+        yield f"be one of {', '.join(map(repr, block.enum))}", constraints.one_of(block.enum)
+    if block.pattern is not None:
+        yield f"match {block.pattern}", constraints.matching(block.pattern)
+    if block.minimum is not None or block.maximum is not None:
+        low = "" if block.minimum is None else f" from {block.minimum:g}"
+        high = "" if block.maximum is None else f" up to {block.maximum:g}"
+        yield f"be a number{low}{high}", constraints.between(block.minimum, block.maximum)
+    if block.max_length is not None:
+        yield f"be text of at most {block.max_length} characters", constraints.no_longer(block.max_length)
+    yield from _destinations(block, locate)
+
+
+def _destinations(block: Constraint, locate: Locate) -> Iterator[tuple[str, Check]]:
+    if block.under is not None:
+        roots = [PurePath(locate(path)) for path in block.under]
+        yield f"lead to somewhere under {' or '.join(map(str, roots))}", constraints.under(roots)
+    if block.hosts is not None:
+        patterns = [HostPattern.parse(text) for text in block.hosts]
+        yield f"be a URL of {' or '.join(block.hosts)}", constraints.to_hosts(patterns)
+    if block.recipients is not None:
+        listed = block.recipients
+        yield f"go to {' or '.join(listed)} only", constraints.to_recipients(listed)

@@ -1,0 +1,146 @@
+"""What a rule may demand of an argument, compiled to closures over the frozen arguments."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+
+import re2
+
+from blastwall.frozen import FrozenDict, Json
+from blastwall.policy import truth
+from blastwall.policy.addresses import HostPattern, mail_addresses, place
+from blastwall.policy.truth import Check, Resolved, Truth
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentCheck:
+    """Everything that one rule demands of one argument.
+
+    Attributes:
+        path: The argument's name, then names inside it.
+        checks: What must hold of its value; of each member, when it is a list.
+        whole: What must hold of the list as a whole.
+        expectation: The same in words, for people and the model.
+        optional: Whether the argument may be absent.
+        is_path: Whether `checks` look at where a path leads.
+
+    """
+
+    path: tuple[str, ...]
+    checks: tuple[Check, ...]
+    whole: tuple[Check, ...]
+    expectation: str
+    optional: bool
+    is_path: bool
+
+    def holds(self, arguments: FrozenDict, resolved: Resolved, *, any_member: bool) -> Truth:
+        """Say whether the demand holds; with `any_member` (deny rules) one member of a list is enough."""
+        present, value = self.find(arguments)
+        if not present:
+            return truth.of(self.optional)
+        whole = truth.every(check(value, resolved) for check in self.whole)
+        if not isinstance(value, tuple):
+            return min(whole, self._member(value, resolved))
+        combine = truth.some if any_member and self.checks else truth.every
+        return min(whole, combine(self._member(member, resolved) for member in value))
+
+    def _member(self, value: Json, resolved: Resolved) -> Truth:
+        return truth.every(check(value, resolved) for check in self.checks)
+
+    def find(self, arguments: FrozenDict) -> tuple[bool, Json]:
+        """Give whether the argument is there, and its value."""
+        value: Json = arguments
+        for name in self.path:
+            if not isinstance(value, Mapping) or name not in value:
+                return False, None
+            value = value[name]
+        return True, value
+
+    def paths(self, arguments: FrozenDict) -> Iterable[str]:
+        """Give the path texts that this demand needs resolved."""
+        if not self.is_path:
+            return ()
+        _, value = self.find(arguments)
+        members = value if isinstance(value, tuple) else (value,)
+        return [member for member in members if isinstance(member, str)]
+
+
+def one_of(allowed: Iterable[Json]) -> Check:
+    """Demand one of these scalars, of the same JSON type (`true` is not 1)."""
+    wanted = frozenset((type(value), value) for value in allowed)
+    return lambda value, _: truth.of(
+        not isinstance(value, tuple | Mapping) and (type(value), value) in wanted
+    )
+
+
+def matching(pattern: str) -> Check:
+    """Demand text that matches the whole RE2 pattern: linear time, whatever the text."""
+    compiled = re2.compile(pattern)
+
+    def check(value: Json, _: Resolved) -> Truth:
+        if not isinstance(value, str):
+            return Truth.UNKNOWN
+        return truth.of(compiled.fullmatch(value) is not None)
+
+    return check
+
+
+def between(minimum: float | None, maximum: float | None) -> Check:
+    """Demand a number within these bounds, both included."""
+
+    def check(value: Json, _: Resolved) -> Truth:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return Truth.UNKNOWN
+        low = minimum is None or value >= minimum
+        return truth.of(low and (maximum is None or value <= maximum))
+
+    return check
+
+
+def no_longer(limit: int) -> Check:
+    """Demand text of at most `limit` characters."""
+    return lambda value, _: truth.of(len(value) <= limit) if isinstance(value, str) else Truth.UNKNOWN
+
+
+def no_more(limit: int) -> Check:
+    """Demand a list of at most `limit` members; a single value counts as one."""
+    return lambda value, _: truth.of((len(value) if isinstance(value, tuple) else 1) <= limit)
+
+
+def under(roots: Iterable[PurePath]) -> Check:
+    """Demand a path that leads to one of these resolved folders, or below it, symlinks followed."""
+    wanted = tuple(roots)
+
+    def check(value: Json, resolved: Resolved) -> Truth:
+        target = resolved.get(value) if isinstance(value, str) else None
+        if target is None:
+            return Truth.UNKNOWN
+        return truth.of(any(PurePath(target).is_relative_to(root) for root in wanted))
+
+    return check
+
+
+def to_hosts(patterns: Iterable[HostPattern]) -> Check:
+    """Demand a URL (or bare host) whose parsed host and port one of the patterns means."""
+    wanted = tuple(patterns)
+
+    def check(value: Json, _: Resolved) -> Truth:
+        found = place(value) if isinstance(value, str) else None
+        if found is None:
+            return Truth.UNKNOWN
+        return truth.of(any(pattern.matches(found) for pattern in wanted))
+
+    return check
+
+
+def to_recipients(allowed: Iterable[str]) -> Check:
+    """Demand that every mail address in the text is listed, or of a listed `@domain`."""
+    wanted = frozenset(allowed)
+
+    def check(value: Json, _: Resolved) -> Truth:
+        addresses = mail_addresses(value) if isinstance(value, str) else None
+        if addresses is None:
+            return Truth.UNKNOWN
+        return truth.of(all(a in wanted or "@" + a.rpartition("@")[2] in wanted for a in addresses))
+
+    return check

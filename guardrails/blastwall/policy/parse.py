@@ -1,0 +1,199 @@
+"""Policy text to a compiled `Policy`, or every mistake in it at once."""
+
+import difflib
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from blastwall.errors import PolicyError, Problem
+from blastwall.policy.assemble import assemble
+from blastwall.policy.decide import Policy
+from blastwall.policy.model import Document
+from blastwall.policy.source import MAX_BYTES, Loc, Mistake, Source, read
+
+Resolve = Callable[[str, Path | None], str | None]
+"""Where a path leads (`blastwall.paths.resolve`), handed in so that this room touches no file system."""
+
+
+def parse(content: bytes, *, file: str, directory: Path, state: Path, resolve: Resolve) -> Policy:
+    """Compile a policy.
+
+    Args:
+        content: The file's bytes.
+        file: Its name, for the error messages.
+        directory: The folder that its relative paths start from.
+        state: Where audit log and quarantine go when it doesn't say.
+        resolve: Resolves its paths, symlinks included.
+
+    Raises:
+        PolicyError: with all problems, in the order of the file.
+
+    """
+    source = _read(content)
+    mistakes = list(source.mistakes)
+    document: Document | None = None
+    if source.data is not None or not mistakes:
+        try:
+            document = Document.model_validate(source.data)
+        except ValidationError as error:
+            mistakes.extend(_mistake(item, source) for item in error.errors())
+        mistakes.extend(_unsound(source.data, source, lambda path: resolve(path, directory)))
+    if mistakes or document is None:
+        raise PolicyError([_problem(m, file, source) for m in _ordered(mistakes, source)])
+    digest = hashlib.sha256(content).hexdigest()
+    return assemble(document, digest, file=file, directory=directory, state=state, resolve=resolve)
+
+
+def _read(content: bytes) -> Source:
+    if len(content) > MAX_BYTES:
+        return Source(mistakes=[Mistake((), f"larger than {MAX_BYTES} bytes: a policy is not that long")])
+    try:
+        return read(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        column = error.start - content.rfind(b"\n", 0, error.start)
+        return Source(mistakes=[Mistake((), "this is not UTF-8 text", (line, column))])
+
+
+def _ordered(mistakes: list[Mistake], source: Source) -> list[Mistake]:
+    return sorted(mistakes, key=lambda m: m.place or source.place(m.loc))
+
+
+def _problem(mistake: Mistake, file: str, source: Source) -> Problem:
+    line, column = mistake.place or source.place(mistake.loc)
+    return Problem(file, line, column, ".".join(map(str, mistake.loc)), mistake.message)
+
+
+def _mistake(error: Mapping[str, Any], source: Source) -> Mistake:
+    loc: Loc = tuple(step for step in error["loc"] if step != "[key]")
+    key = error["type"] == "extra_forbidden" or "[key]" in error["loc"]
+    return Mistake(loc, _message(error, loc), source.place(loc, key=key))
+
+
+def _message(error: Mapping[str, Any], loc: Loc) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return f"unknown key {loc[-1]!r}{_meant(str(loc[-1]), _fields(loc[:-1]))}"
+        case "missing":
+            return f"the key {loc[-1]!r} is missing"
+        case "literal_error":
+            wanted = error["ctx"]["expected"]
+            meant = _meant(str(error["input"]), wanted.split("'"))
+            return f"must be {wanted}, not {error['input']!r}{meant}"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "must be a block of `key: value` lines"
+        case "value_error":
+            return str(error["ctx"]["error"])
+        case "string_pattern_mismatch":
+            return "a name is letters, digits, `-`, `.` and single `_`, at most 32 of them"
+        case _:
+            text: str = error["msg"]
+            return text[0].lower() + text[1:]
+
+
+def _meant(written: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(written, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _fields(loc: Loc) -> list[str]:
+    """Name the keys that the block at `loc` may have, by walking the model's own annotations."""
+    block: Any = Document
+    for step in loc:
+        if isinstance(block, type) and issubclass(block, BaseModel):
+            fields = {f.alias or name: f.annotation for name, f in block.model_fields.items()}
+            block = _inner(fields.get(str(step)))
+        else:
+            block = _inner(get_args(block)[-1]) if get_args(block) else None
+    if isinstance(block, type) and issubclass(block, BaseModel):
+        return [f.alias or name for name, f in block.model_fields.items()]
+    return []
+
+
+def _inner(annotation: Any) -> Any:
+    """Take the `Annotated` and the `| None` off."""
+    if get_origin(annotation) in (dict, list) or isinstance(annotation, type):
+        return annotation
+    for argument in get_args(annotation):
+        if argument is not type(None):
+            return _inner(argument)
+    return annotation
+
+
+def _unsound(data: Any, source: Source, resolve: Callable[[str], str | None]) -> Iterator[Mistake]:
+    """Find what is well-formed and still wrong; on raw data, so that it is told along with the rest."""
+    sandboxes = _block(_block(data).get("sandboxes"))
+    for loc, value in _paths(data):
+        if isinstance(value, str) and resolve(value) is None:
+            message = f"{value!r} leads nowhere certain: write a path without ~, $ or ://"
+            yield Mistake(loc, message)
+    for name, connector in _block(_block(data).get("connectors")).items():
+        here: Loc = ("connectors", name)
+        server = _block(_block(connector).get("server"))
+        yield from _known_sandbox((*here, "server"), server, sandboxes)
+        seen: dict[str, int] = {}
+        for i, rule in enumerate(_list(_block(connector).get("rules"))):
+            loc = (*here, "rules", i)
+            yield from _known_sandbox(loc, _block(rule), sandboxes)
+            yield from _rule(loc, _block(rule), trusted=_block(connector).get("trust_annotations") is True)
+            if (identity := _block(rule).get("id")) in seen:
+                first = source.place((*here, "rules", seen[identity], "id"))[0]
+                yield Mistake((*loc, "id"), f"the id {identity!r} stands twice, first on line {first}")
+            elif isinstance(identity, str):
+                seen[identity] = i
+
+
+def _rule(loc: Loc, rule: dict[str, Any], *, trusted: bool) -> Iterator[Mistake]:
+    deny = rule.get("effect") == "deny"
+    if deny and "otherwise" in rule:
+        yield Mistake(
+            (*loc, "otherwise"), "a deny rule has no otherwise: what it does not match, it leaves alone"
+        )
+    if deny and "sandbox" in rule:
+        yield Mistake((*loc, "sandbox"), "a deny rule runs nothing, so it needs no sandbox")
+    if "otherwise" in rule and not rule.get("args"):
+        yield Mistake((*loc, "otherwise"), "without args there is no otherwise")
+    if not deny and not trusted and "when" in rule:
+        yield Mistake(
+            (*loc, "when"),
+            "a server's own annotations can't loosen a rule: set trust_annotations: true on the connector,"
+            " or name the tools",
+        )
+    for name, constraint in _block(rule.get("args")).items():
+        wanted = set(_block(constraint)) - {"optional"}
+        if isinstance(constraint, dict) and not wanted:
+            yield Mistake((*loc, "args", name), "this demands nothing: write a constraint or leave it out")
+
+
+def _known_sandbox(loc: Loc, block: dict[str, Any], known: dict[str, Any]) -> Iterator[Mistake]:
+    name = block.get("sandbox")
+    if isinstance(name, str) and name not in known:
+        yield Mistake((*loc, "sandbox"), f"no sandbox {name!r} under sandboxes{_meant(name, list(known))}")
+
+
+def _paths(data: Any) -> Iterator[tuple[Loc, Any]]:
+    """Give every path that a policy writes."""
+    state = _block(_block(_block(data).get("defaults")).get("state"))
+    yield ("defaults", "state", "directory"), state.get("directory")
+    for name, block in _block(_block(data).get("sandboxes")).items():
+        yield ("sandboxes", name, "workspace"), _block(block).get("workspace")
+        for key in ("read", "mask"):
+            for i, path in enumerate(_list(_block(block).get(key))):
+                yield ("sandboxes", name, key, i), path
+    for name, connector in _block(_block(data).get("connectors")).items():
+        yield ("connectors", name, "directory"), _block(connector).get("directory")
+        for i, rule in enumerate(_list(_block(connector).get("rules"))):
+            for argument, constraint in _block(_block(rule).get("args")).items():
+                for j, path in enumerate(_list(_block(constraint).get("under"))):
+                    yield ("connectors", name, "rules", i, "args", argument, "under", j), path
+
+
+def _block(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,5 @@
+"""What outlives a call."""
+
+from blastwall.state.quarantine import Kept, Quarantine
+
+__all__ = ["Kept", "Quarantine"]
