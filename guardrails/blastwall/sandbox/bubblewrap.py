@@ -1,0 +1,278 @@
+"""A profile made real with bubblewrap: descriptors, arguments and, for root, another user."""
+
+import functools
+import math
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from blastwall.errors import BackendError, SandboxUnavailable
+from blastwall.sandbox import seccomp
+from blastwall.sandbox.mounts import Kind, Mount, mounts
+from blastwall.values import Profile, Strength
+
+NOBODY = 65534
+HOME = "/home/sandbox"
+SCRATCH = "/workspace"
+PATH = "/usr/local/bin:/usr/bin:/bin"
+_STAGE = "/stage"
+_MIB = 1 << 20
+
+_Bind = Callable[[Mount], list[str]]
+"""Gives the bubblewrap arguments that put one mount in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What to start: `argv` with exactly this environment and these descriptors passed on."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    pass_fds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The programs that build the wall."""
+
+    bwrap: str
+    prlimit: str
+    setpriv: str
+
+
+@functools.cache
+def tools() -> Tools:
+    """Find the programs.
+
+    Raises:
+        SandboxUnavailable: with the line that installs what is missing.
+
+    """
+    # Ubuntu's AppArmor profile lets only /usr/bin/bwrap make user namespaces.
+    bwrap = "/usr/bin/bwrap" if os.access("/usr/bin/bwrap", os.X_OK) else shutil.which("bwrap")
+    if bwrap is None:
+        raise SandboxUnavailable("no sandbox: bubblewrap is missing; install it: apt-get install bubblewrap")
+    found = {
+        name: shutil.which(name, path="/usr/bin:/bin:/usr/sbin:/sbin") for name in ("prlimit", "setpriv")
+    }
+    if not all(found.values()):
+        raise SandboxUnavailable("no sandbox: util-linux is missing; install it: apt-get install util-linux")
+    usage = subprocess.run([bwrap, "--help"], capture_output=True, text=True, check=False, timeout=10).stdout
+    if "--bind-fd" not in usage or "--disable-userns" not in usage:
+        raise SandboxUnavailable(
+            "no sandbox: this bubblewrap is too old to pin folders by descriptor; it takes 0.10, or a"
+            " distribution's patched 0.8: apt-get install --only-upgrade bubblewrap"
+        )
+    return Tools(bwrap, str(found["prlimit"]), str(found["setpriv"]))
+
+
+@contextmanager
+def prepare(argv: Sequence[str], profile: Profile, *, read: Iterable[Path] = ()) -> Iterator[Prepared]:
+    """Make everything ready to start `argv` inside a sandbox of this profile.
+
+    Start `Prepared.argv` within the `with` block, with its environment and descriptors and a session of its
+    own; the descriptors are closed at its end, and the started process no longer needs them. Killing the
+    started process kills everything inside.
+
+    Args:
+        argv: The command and its arguments, as seen inside.
+        profile: What it may touch.
+        read: More readable host paths.
+
+    Raises:
+        SandboxUnavailable: when no such sandbox can be had here. Nothing ran.
+        BackendError: when the profile does not fit the machine.
+
+    """
+    if profile.strength is not Strength.OS:
+        raise SandboxUnavailable(
+            f"no sandbox: strength {profile.strength.value!r} (profile {profile.name!r}) is not available in"
+            " this version; only `os` is, and it never stands in for a stronger one"
+        )
+    if not argv or any("\0" in word for word in argv):
+        raise BackendError("a command is one or more words without NUL characters")
+    found = tools()
+    shown = mounts(profile, read)
+    with ExitStack() as stack:
+        holder = _Holder(stack)
+        limited = (found.prlimit, *_limits(profile), "--", *argv)
+        if os.geteuid() == 0:
+            start = _as_another_user(found, profile, shown, holder)
+        else:
+            _check_writable(profile)
+            start = (found.bwrap, "--args", holder.words(_arguments(profile, shown, holder, _pinned(holder))))
+        yield Prepared((*start, "--", *limited), {}, tuple(holder.descriptors))
+
+
+class _Holder:
+    """Opens descriptors, and closes them with the stack."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self.descriptors: list[int] = []
+
+    def _hold(self, descriptor: int) -> str:
+        self._stack.callback(os.close, descriptor)
+        self.descriptors.append(descriptor)
+        return str(descriptor)
+
+    def content(self, name: str, data: bytes) -> str:
+        """Hold data to be read from the start."""
+        held = self._hold(os.memfd_create(name))
+        os.pwrite(int(held), data, 0)
+        return held
+
+    def words(self, words: Iterable[str]) -> str:
+        """Hold arguments: by descriptor, nothing of them shows in /proc/PID/cmdline."""
+        return self.content("arguments", b"".join(os.fsencode(word) + b"\0" for word in words))
+
+    def path(self, path: str) -> str:
+        """Hold a path as it is now. Whoever swaps it for another afterwards swaps nothing for us.
+
+        Raises:
+            BackendError: when it is swapped already.
+
+        """
+        try:
+            held = self._hold(os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
+        except OSError as error:
+            raise BackendError(f"{path} can't be opened: {error.strerror}") from None
+        if os.readlink(f"/proc/self/fd/{held}") != path:
+            raise BackendError(f"{path} was swapped for something else")
+        return held
+
+
+def _pinned(holder: _Holder) -> _Bind:
+    def bind(mount: Mount) -> list[str]:
+        option = "--bind" if mount.kind is Kind.WRITE else "--ro-bind"
+        if mount.ours:
+            return [f"{option}-fd", holder.path(mount.source), mount.target]
+        return [option, mount.source, mount.target]
+
+    return bind
+
+
+def _as_another_user(
+    found: Tools, profile: Profile, shown: tuple[Mount, ...], holder: _Holder
+) -> tuple[str, ...]:
+    """Start as root, become somebody else, and only then build the sandbox.
+
+    Root's own user namespace would still be root to every file that it shows. So a first bubblewrap, as
+    root, gathers the pinned paths on a stage that the other user can reach even where they lie under a
+    closed folder such as /root; setpriv drops every privilege; a second bubblewrap builds from the stage.
+    """
+    user, group = _user(profile)
+    staged: dict[str, str] = {}
+    stage: list[str] = ["--die-with-parent", "--ro-bind", "/usr", "/usr", "--dir", "/tmp"]  # noqa: S108
+    stage += ["--dev-bind", "/dev", "/dev", "--bind", "/proc", "/proc", "--perms", "0755", "--dir", _STAGE]
+    for path in ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"):
+        if os.path.islink(path):
+            stage += ["--symlink", os.readlink(path), path]
+        elif os.path.isdir(path):
+            stage += ["--ro-bind", path, path]
+    pin = _pinned(holder)
+    for number, mount in enumerate(m for m in shown if m.kind in (Kind.READ, Kind.WRITE)):
+        place = f"{_STAGE}/{number}"
+        staged[mount.target] = place
+        stage += [*pin(mount)[:-1], place]
+
+    def bind(mount: Mount) -> list[str]:
+        option = "--bind" if mount.kind is Kind.WRITE else "--ro-bind"
+        return [option, staged[mount.target], mount.target]
+
+    become = (found.setpriv, f"--reuid={user}", f"--regid={group}", "--clear-groups", "--bounding-set=-all")
+    inside = holder.words(_arguments(profile, shown, holder, bind))
+    first = holder.words(stage)
+    return (found.bwrap, "--args", first, "--", *become, "--inh-caps=-all", found.bwrap, "--args", inside)
+
+
+def _user(profile: Profile) -> tuple[int, int]:
+    """Give the user and group inside: the caller's own; for root, the workspace's owner or nobody."""
+    if os.geteuid() != 0:
+        return os.geteuid(), os.getegid()
+    if profile.workspace is None:
+        return NOBODY, NOBODY
+    owner = os.stat(profile.workspace)
+    if owner.st_uid == 0:
+        raise BackendError(
+            f"the workspace {profile.workspace} belongs to root, and nothing in a sandbox runs as root:"
+            f" chown -R {NOBODY}:{NOBODY} {profile.workspace}, or use a folder of an ordinary user"
+        )
+    return owner.st_uid, owner.st_gid
+
+
+def _check_writable(profile: Profile) -> None:
+    if profile.workspace is not None and not os.access(profile.workspace, os.W_OK | os.X_OK):
+        raise BackendError(f"the workspace {profile.workspace} is not yours to write: use another folder")
+
+
+def _arguments(profile: Profile, shown: tuple[Mount, ...], holder: _Holder, bind: _Bind) -> list[str]:
+    """Give bubblewrap's own arguments, in the order in which it carries them out."""
+    size = str(profile.scratch_mb * _MIB)
+    private = ["--size", size, "--perms", "0700", "--tmpfs"]
+    words = ["--unshare-all", "--unshare-user", "--disable-userns", "--assert-userns-disabled"]
+    words += ["--new-session", "--die-with-parent", "--cap-drop", "ALL", "--hostname", "sandbox"]
+    words += ["--seccomp", holder.content("seccomp", seccomp.program())]
+    early = [mount for mount in shown if mount.target == "/"]
+    for mount in early:
+        words += bind(mount)
+    words += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", *private, "/dev/shm"]  # noqa: S108
+    words += [*private, "/tmp", *private, "/run", *private, HOME]  # noqa: S108
+    if profile.workspace is None:
+        words += [*private, SCRATCH]
+    for mount in shown:
+        if mount not in early:
+            words += _place(mount, bind)
+    if not early:
+        words += _identity(profile, holder)
+        words += ["--remount-ro", "/"]
+    return [*words, "--chdir", str(profile.workspace or SCRATCH), *_environment(profile)]
+
+
+def _place(mount: Mount, bind: _Bind) -> list[str]:
+    match mount.kind:
+        case Kind.READ | Kind.WRITE:
+            return bind(mount)
+        case Kind.SYMLINK:
+            return ["--symlink", mount.source, mount.target]
+        case Kind.EMPTY_FOLDER:
+            return ["--size", "4096", "--tmpfs", mount.target, "--remount-ro", mount.target]
+        case Kind.EMPTY_FILE:
+            return ["--ro-bind", "/dev/null", mount.target]
+
+
+def _identity(profile: Profile, holder: _Holder) -> list[str]:
+    """Give /etc/passwd and /etc/group of our own making: the host's accounts are nobody's business inside."""
+    user, group = _user(profile)
+    passwd = f"root:x:0:0::/:/bin/false\nsandbox:x:{user}:{group}::{HOME}:/bin/sh\n"
+    groups = f"root:x:0:\nsandbox:x:{group}:\n"
+    return [
+        *("--ro-bind-data", holder.content("passwd", passwd.encode()), "/etc/passwd"),
+        *("--ro-bind-data", holder.content("group", groups.encode()), "/etc/group"),
+    ]
+
+
+def _environment(profile: Profile) -> list[str]:
+    own = {"PATH": PATH, "HOME": HOME, "LANG": "C.UTF-8", "TMPDIR": "/tmp"}  # noqa: S108
+    pairs = own | dict(profile.env)
+    return ["--clearenv", *(word for name, value in pairs.items() for word in ("--setenv", name, value))]
+
+
+def _limits(profile: Profile) -> list[str]:
+    """Give prlimit's options. It runs inside, where RLIMIT_NPROC counts the new user namespace alone.
+
+    RLIMIT_DATA rather than RLIMIT_AS: runtimes such as node reserve far more address space than they use.
+    """
+    seconds = math.ceil(profile.timeout_s) + 1
+    return [
+        f"--nproc={profile.processes}",
+        f"--data={profile.memory_mb * _MIB}",
+        f"--nofile={profile.open_files}",
+        f"--fsize={profile.file_mb * _MIB}",
+        f"--cpu={seconds}",
+        "--core=0",
+    ]

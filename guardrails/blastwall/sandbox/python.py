@@ -1,0 +1,158 @@
+"""A Python function in a sandbox: the function goes in by pickle, JSON comes out."""
+
+import base64
+import functools
+import json
+import os
+import site
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cloudpickle
+
+from blastwall.errors import BackendError, BlastwallError
+from blastwall.frozen import Json, NotJson, freeze
+from blastwall.sandbox.process import Completed, run
+from blastwall.values import Profile
+
+_WORKER = Path(__file__).with_name("_worker.py").read_text(encoding="utf-8")
+_REGISTRY = threading.Lock()
+"""cloudpickle's list of modules to take by value is global."""
+
+
+class ToolRaised(BlastwallError):
+    """The function failed inside. Its words are the tool's output: screen them before anybody reads them."""
+
+    def __init__(self, type_name: str, message: str) -> None:
+        """Keep both, as the sandbox told them."""
+        self.type_name, self.message = (
+            text.encode(errors="replace").decode() for text in (type_name, message)
+        )
+        super().__init__(f"{self.type_name}: {self.message}")
+
+
+def call(function: Callable[..., Any], arguments: Mapping[str, Any], profile: Profile) -> Json:
+    """Call `function(**arguments)` in a sandbox made for this one call.
+
+    Functions of installed packages are imported inside; all others go in by value, with the globals that
+    they use. Of this Python only its own files and its installed packages can be read there.
+
+    Raises:
+        ToolRaised: when the function raised.
+        SandboxUnavailable: when no such sandbox can be had here. Nothing ran.
+        BackendError: when the function can't go in, or what came out is no result.
+
+    """
+    request = _request(function, arguments, profile)
+    return _result(run(_command(), profile, stdin=request, read=python_paths()), profile)
+
+
+async def acall(function: Callable[..., Any], arguments: Mapping[str, Any], profile: Profile) -> Json:
+    """Do what `call` does, awaited; cancellation kills the sandbox."""
+    from blastwall.sandbox.process_async import arun  # noqa: PLC0415  # asyncio costs 60 ms to import
+
+    request = _request(function, arguments, profile)
+    return _result(await arun(_command(), profile, stdin=request, read=python_paths()), profile)
+
+
+def _command() -> list[str]:
+    # -I: no environment variables, no user site, no working directory on the path.
+    return [sys.executable, "-I", "-c", _WORKER]
+
+
+@functools.cache
+def python_paths() -> tuple[Path, ...]:
+    """Give this interpreter's own folders, and nothing of what happens to be on sys.path beside them."""
+    folders = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *site.getsitepackages()}
+    real = {os.path.realpath(folder) for folder in folders if os.path.isdir(folder)}
+    return tuple(Path(folder) for folder in sorted(real | folders) if not folder.startswith("/usr/"))
+
+
+def _request(function: Callable[..., Any], arguments: Mapping[str, Any], profile: Profile) -> bytes:
+    readable = [*map(str, python_paths()), "/usr", *map(str, profile.read)]
+    path = [entry for entry in sys.path if entry and _within(entry, map(str, profile.read))]
+    try:
+        with _by_value(function, readable):
+            pickled = cloudpickle.dumps(function)
+    except Exception as error:
+        name = getattr(function, "__name__", repr(type(function)))
+        raise BackendError(
+            f"the function {name} can't go into a sandbox: {type(error).__name__} when pickling it;"
+            " it must not hold open files, locks or clients"
+        ) from error
+    body = {"function": base64.b64encode(pickled).decode(), "arguments": dict(arguments), "path": path}
+    return json.dumps(body).encode()
+
+
+@contextmanager
+def _by_value(function: Callable[..., Any], readable: list[str]) -> Iterator[None]:
+    """Take the modules of this function by value, where the sandbox could not import them."""
+    with _REGISTRY:
+        taken = [module for module in _modules(function) if not _importable(module, readable)]
+        for module in taken:
+            cloudpickle.register_pickle_by_value(module)
+        try:
+            yield
+        finally:
+            for module in taken:
+                cloudpickle.unregister_pickle_by_value(module)
+
+
+def _modules(function: Any) -> set[ModuleType]:
+    if isinstance(function, functools.partial):
+        parts = [function.func, *function.args, *function.keywords.values()]
+        return {module for part in parts if callable(part) for module in _modules(part)}
+    found = {sys.modules.get(getattr(part, "__module__", "") or "") for part in _wrapped(function)}
+    return {module for module in found if module is not None and module.__name__ != "__main__"}
+
+
+def _wrapped(function: Any) -> Iterator[Any]:
+    while function is not None:
+        yield function
+        function = getattr(function, "__wrapped__", None)
+
+
+def _importable(module: ModuleType, readable: list[str]) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is None or _within(os.path.realpath(file), readable)
+
+
+def _within(path: str, folders: Any) -> bool:
+    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
+
+
+def _result(done: Completed, profile: Profile) -> Json:
+    if done.timed_out:
+        raise BackendError(
+            f"the tool was stopped after {profile.timeout_s:g} s, its limit in {profile.name!r}"
+        )
+    if done.truncated:
+        raise BackendError(f"the tool gave more than {profile.output_kb} KiB, its limit in {profile.name!r}")
+    try:
+        answer = json.loads(done.stdout)
+        match answer:
+            case {"returned": value}:
+                return freeze(value)
+            case {"raised": [str(type_name), str(message)]}:
+                raise ToolRaised(type_name, message)
+            case {"unfit": str(type_name)}:
+                raise BackendError(f"the tool returned a {type_name[:80]}, which has no JSON form")
+            case _:
+                raise BackendError("the sandbox gave something that is no result")
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, NotJson):
+            raise BackendError("the sandbox gave a result that is not plain JSON") from None
+        raise BackendError(_no_answer(done, profile)) from None
+
+
+def _no_answer(done: Completed, profile: Profile) -> str:
+    ended = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+    return (
+        f"the tool gave no result ({ended}): it may have met a limit of profile {profile.name!r}"
+        " (memory, processes, files), or Python could not start inside"
+    )

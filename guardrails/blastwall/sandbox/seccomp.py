@@ -1,0 +1,91 @@
+"""The system-call filter: what a sandboxed program has no business asking of the kernel we share."""
+
+import errno
+import functools
+import os
+import socket
+from typing import Any
+
+from blastwall.errors import SandboxUnavailable
+
+_REFUSED = (
+    # Other processes and their memory.
+    "ptrace process_vm_readv process_vm_writev process_madvise kcmp pidfd_getfd",
+    # Keys, programs and counters inside the kernel.
+    "keyctl add_key request_key bpf perf_event_open userfaultfd lookup_dcookie",
+    # A second door to every other call.
+    "io_uring_setup io_uring_enter io_uring_register",
+    # Mounts and namespaces.
+    "mount umount umount2 pivot_root move_mount open_tree fsopen fsconfig fsmount fspick mount_setattr",
+    "setns unshare chroot open_by_handle_at name_to_handle_at quotactl quotactl_fd",
+    # The machine itself.
+    "kexec_load kexec_file_load init_module finit_module delete_module reboot swapon swapoff acct",
+    "settimeofday clock_settime clock_adjtime adjtimex syslog vhangup iopl ioperm personality",
+    "fanotify_init nfsservctl uselib ustat sysfs _sysctl",
+)
+_FAMILIES = "AF_NETLINK AF_PACKET AF_ALG AF_VSOCK AF_BLUETOOTH AF_CAN AF_TIPC AF_RDS"
+_AF_XDP = 44
+"""Python has no name for it."""
+_NO_FAMILY = (*(getattr(socket, name) for name in _FAMILIES.split() if hasattr(socket, name)), _AF_XDP)
+_CLONE_NEWUSER = 0x10000000
+_LOW_32 = 0xFFFFFFFF
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+
+
+@functools.cache
+def program() -> bytes:
+    """Build the filter as a BPF program; once per process, as it is always the same.
+
+    The list follows what bubblewrap's users, Flatpak and Docker refuse, and adds `AF_UNIX` sockets, so that
+    no agent, display or container socket of the host can be reached even where one is readable. System
+    calls of another architecture kill the process (libseccomp's default).
+
+    Raises:
+        SandboxUnavailable: when libseccomp is missing.
+
+    """
+    try:
+        import pyseccomp as seccomp  # noqa: PLC0415  # looks for the library with ldconfig when imported
+    except (ImportError, RuntimeError) as error:
+        raise SandboxUnavailable(
+            "no sandbox: libseccomp is missing; install it: apt-get install libseccomp2"
+        ) from error
+    refuse = seccomp.ERRNO(errno.EPERM)
+    filtered = seccomp.SyscallFilter(seccomp.ALLOW)
+    for name in " ".join(_REFUSED).split():
+        _add(filtered, refuse, name)
+    _conditions(seccomp, filtered, refuse)
+    return _exported(filtered)
+
+
+def _conditions(seccomp: Any, filtered: Any, refuse: Any) -> None:
+    argument, equal, masked = seccomp.Arg, seccomp.EQ, seccomp.MASKED_EQ
+    _add(filtered, refuse, "clone", argument(0, masked, _CLONE_NEWUSER, _CLONE_NEWUSER))
+    # clone3 hides its flags behind a pointer that no filter can follow; glibc falls back to clone.
+    _add(filtered, seccomp.ERRNO(errno.ENOSYS), "clone3")
+    for request in (_TIOCSTI, _TIOCLINUX):
+        # The kernel reads 32 bits of the request; a filter that compares 64 can be walked around.
+        _add(filtered, refuse, "ioctl", argument(1, masked, _LOW_32, request))
+    # socketpair stays: it reaches nothing that the process doesn't have already.
+    _add(filtered, refuse, "socket", argument(0, equal, int(socket.AF_UNIX)))
+    for family in _NO_FAMILY:
+        _add(filtered, seccomp.ERRNO(errno.EAFNOSUPPORT), "socket", argument(0, equal, int(family)))
+
+
+def _add(filtered: Any, action: Any, name: str, *arguments: Any) -> None:
+    try:
+        filtered.add_rule(action, name, *arguments)
+    except ValueError:
+        pass  # this architecture, or this libseccomp, has no such call: nothing to refuse
+    except RuntimeError as error:
+        raise SandboxUnavailable(f"no sandbox: the seccomp filter can't be built ({name})") from error
+
+
+def _exported(filtered: Any) -> bytes:
+    descriptor = os.memfd_create("seccomp")
+    try:
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            filtered.export_bpf(file)
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+    finally:
+        os.close(descriptor)
