@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.worlds import HandMadeJudge, Outside
 
 from blastwall.drive import arun, run
 from blastwall.errors import BackendError, SandboxUnavailable, Suspended
@@ -29,7 +30,6 @@ from blastwall.values import (
     ToolOutput,
     Withheld,
 )
-from tests.core.worlds import HandMadeJudge, Outside
 
 CALL = ToolCall.of("files", "read", {"path": "a"})
 OTHER = ToolCall.of("files", "read", {"path": "b"})
@@ -64,9 +64,7 @@ outputs = st.one_of(
     st.just(StopIteration("smuggled")),
 )
 screenings = st.one_of(st.sampled_from(Action), st.just(ValueError("a screen broke")))
-outsides = st.builds(
-    Outside, answers, outputs, st.frozensets(st.sampled_from(EVENTS)), st.booleans()
-)
+outsides = st.builds(Outside, answers, outputs, st.frozensets(st.sampled_from(EVENTS)), st.booleans())
 
 
 class EditsOnce(HandMadeJudge):
