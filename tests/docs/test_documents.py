@@ -13,6 +13,8 @@ import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
+from blastwall.screening import FAMILIES
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -82,3 +84,8 @@ def test_page(page, tmp_path, monkeypatch):
         example.evaluate()
     if page.name == "README.md":
         assert len(examples) >= 8
+
+
+def test_the_table_of_families_is_the_code_s():
+    rows = [f"| `{f.name}` | {f.action.name.lower()} | {f.meaning} |" for f in FAMILIES]
+    assert "\n".join(rows) in (ROOT / "docs" / "screening.md").read_text()
