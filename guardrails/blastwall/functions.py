@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, validate_call
 
 from blastwall import sandbox
-from blastwall.errors import RefusedError, ToolFailed
-from blastwall.frozen import FrozenDict, freeze, thaw
+from blastwall.errors import BackendError, RefusedError, Suspended, ToolFailed
+from blastwall.frozen import FrozenDict, Json, NotJson, canonical, thaw
 from blastwall.screening.schema import pydantic_type
 from blastwall.values import (
     Delivered,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from blastwall.guard import Guard
 
 GUARDED = "__blastwall__"
-"""The attribute of a guarded function that holds its `FunctionTool`: adapters must not guard it twice."""
+"""The attribute of a guarded function that holds `(guard, FunctionTool)`: adapters must not guard it twice."""
 
 
 class FunctionTool:
@@ -54,6 +54,7 @@ class FunctionTool:
         self._signature = inspect.signature(function)
         if any(p.kind is p.VAR_POSITIONAL for p in self._signature.parameters.values()):
             raise TypeError(f"{self.name} takes *args: a policy can't name them")
+        self._positional = [n for n, p in self._signature.parameters.items() if p.kind is p.POSITIONAL_ONLY]
         self._adapters = _adapters(function, self._signature)
         self._check: OutputCheck | None = None if output is None else pydantic_type(TypeAdapter(output))
 
@@ -61,7 +62,7 @@ class FunctionTool:
         """Validate a call's arguments and give their JSON form, defaults included.
 
         Raises:
-            TypeError: when they don't fit the signature.
+            TypeError: when they don't fit the signature, or two of them have one name.
             pydantic.ValidationError: when they don't fit its annotations.
 
         """
@@ -70,6 +71,8 @@ class FunctionTool:
         found: dict[str, Any] = {}
         for name, value in bound.arguments.items():
             if self._signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+                if twice := sorted(found.keys() & value.keys()):
+                    raise TypeError(f"{self.name} got two arguments of the name {twice[0]!r}")
                 found.update(value)
                 continue
             adapter = self._adapters.get(name)
@@ -80,30 +83,43 @@ class FunctionTool:
         return found
 
     def bind(self, arguments: FrozenDict) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Turn the judged arguments back into what the function takes."""
-        positional: list[Any] = []
-        keywords: dict[str, Any] = {}
-        for name, value in arguments.items():
-            adapter = self._adapters.get(name)
-            value = thaw(value)
-            value = adapter.validate_python(value) if adapter is not None else value
-            parameter = self._signature.parameters.get(name)
-            if parameter is not None and parameter.kind is parameter.POSITIONAL_ONLY:
-                positional.append(value)
-            else:
-                keywords[name] = value
-        return tuple(positional), keywords
+        """Turn the judged arguments back into what the function takes.
+
+        Raises:
+            TypeError: when an approver's edit left a positional-only one out.
+            pydantic.ValidationError: when it does not fit the annotations.
+
+        """
+        values = {name: self._bind(name, value) for name, value in arguments.items()}
+        if missing := [name for name in self._positional if name not in values]:
+            raise TypeError(f"{self.name} needs the argument {missing[0]!r}")
+        return tuple([values.pop(name) for name in self._positional]), values
+
+    def _bind(self, name: str, value: Json) -> Any:
+        adapter = self._adapters.get(name)
+        return thaw(value) if adapter is None else adapter.validate_json(canonical(value))
 
     def portable(self, call: ToolCall) -> tuple[Callable[..., Any], dict[str, Any]]:
         """Give what a sandbox needs: a function that takes JSON, and the judged arguments."""
         arguments = thaw(call.arguments)
-        if self._adapters:
-            return functools.partial(_validated, self.function), {"arguments": arguments}
+        if self._adapters or self._positional:
+            bound = functools.partial(_bound, self.function, tuple(self._positional))
+            return bound, {"arguments": arguments}
         return self.function, arguments
 
     def output(self, value: object) -> ToolOutput:
-        """Give a result as an output."""
-        return ToolOutput(view(value), raw=value, check=self._check)
+        """Give a result as an output.
+
+        Raises:
+            BackendError: when it can't be screened, and so not be shown.
+
+        """
+        try:
+            return ToolOutput(view(value), raw=value, check=self._check)
+        except NotJson:
+            raise BackendError(
+                f"{self.name} ran, but its result can't be screened: it has no JSON form, or is too large"
+            ) from None
 
 
 def _adapters(function: Callable[..., Any], signature: inspect.Signature) -> dict[str, TypeAdapter[Any]]:
@@ -157,7 +173,7 @@ def guarded(
             return deliver(outcome)
 
         wrapper = blocking
-    setattr(wrapper, GUARDED, tool)
+    setattr(wrapper, GUARDED, (owner, tool))
     return wrapper
 
 
@@ -190,7 +206,9 @@ class _Raised:
 
 
 def _raised(error: Exception) -> ToolOutput:
-    return ToolOutput(freeze(str(error)), is_error=True, raw=_Raised(error))
+    if isinstance(error, Suspended):
+        raise error
+    return ToolOutput(view(str(error)), is_error=True, raw=_Raised(error))
 
 
 def _run(tool: FunctionTool, call: ToolCall) -> ToolOutput:
@@ -211,9 +229,10 @@ async def _arun(tool: FunctionTool, call: ToolCall) -> ToolOutput:
     return tool.output(result)
 
 
-def _validated(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-    """Turn JSON into what the annotations say, then call: runs inside the sandbox."""
-    return validate_call(function)(**arguments)
+def _bound(function: Callable[..., Any], positional: tuple[str, ...], arguments: dict[str, Any]) -> Any:
+    """Turn JSON into what the annotations say, then call. It runs inside the sandbox, without blastwall."""
+    first = [arguments.pop(name) for name in positional]
+    return validate_call(function)(*first, **arguments)
 
 
 def _confined(tool: FunctionTool, call: ToolCall, profile: Profile) -> ToolOutput:
@@ -221,7 +240,7 @@ def _confined(tool: FunctionTool, call: ToolCall, profile: Profile) -> ToolOutpu
     try:
         return tool.output(sandbox.call(function, arguments, profile))
     except sandbox.ToolRaised as error:
-        return ToolOutput(freeze(str(error)), is_error=True)
+        return ToolOutput(view(str(error)), is_error=True)
 
 
 async def _aconfined(tool: FunctionTool, call: ToolCall, profile: Profile) -> ToolOutput:
@@ -229,4 +248,4 @@ async def _aconfined(tool: FunctionTool, call: ToolCall, profile: Profile) -> To
     try:
         return tool.output(await sandbox.acall(function, arguments, profile))
     except sandbox.ToolRaised as error:
-        return ToolOutput(freeze(str(error)), is_error=True)
+        return ToolOutput(view(str(error)), is_error=True)
