@@ -250,6 +250,8 @@ def _shown(call: ToolCall, judge: Judge, output: ToolOutput, *, confined: bool) 
         yield from record("result", call, details)
     except BackendError as error:
         return Failed(Denied(Reason.AUDIT_UNAVAILABLE, str(error)))
+    except Exception as error:  # noqa: BLE001  # an output that could not be kept aside is not shown
+        return Failed(Denied(Reason.AUDIT_UNAVAILABLE, f"the quarantine broke ({type(error).__name__})"))
     if screened.action is Action.PASS:
         return Delivered(output, label)
     shown = ToolOutput(screened.value, output.is_error)
