@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
 from langchain_core.tools import tool
 from mcp import Client, StdioServerParameters
 from rich.console import Console
@@ -139,6 +140,39 @@ async def mcp_rows(folder: Path, rounds: int = 5, calls: int = 200) -> list[Row]
     ]
 
 
+async def memory_rows(folder: Path, calls: int = 10_000) -> list[Row]:
+    """Compare the memory of our proxy with a bare SDK proxy's, and look whether it grows over many calls."""
+    server = [sys.executable, str(HERE / "echo_server.py")]
+    bare = [sys.executable, str(HERE / "bare_proxy.py"), *server]
+    ours = [
+        str(Path(sys.executable).with_name("blastwall")),
+        "proxy",
+        "--policy",
+        str(policy(folder / "memory")),
+    ]
+    early: dict[str, float] = {}
+    late: dict[str, float] = {}
+    for name, command, tool_name in (("bare", bare, "echo"), ("ours", ours, "echo__echo")):
+        async with Client(StdioServerParameters(command=command[0], args=command[1:])) as client:
+            process = next(child for child in psutil.Process().children() if "proxy" in str(child.cmdline()))
+            await client.list_tools()
+            await _median_call(client, tool_name, calls // 10)
+            early[name] = process.memory_info().rss / 2**20
+            await _median_call(client, tool_name, calls - calls // 10)
+            late[name] = process.memory_info().rss / 2**20
+    after = f"after {calls:,} calls"
+    return [
+        row(f"proxy's memory {after}, against a bare SDK proxy", "MiB", [late["bare"]], [late["ours"]], 1.3),
+        row(
+            f"proxy's memory {after}, against after {calls // 10:,}",
+            "MiB",
+            [early["ours"]],
+            [late["ours"]],
+            1.0,
+        ),
+    ]
+
+
 async def _median_call(client: Client, name: str, calls: int) -> float:
     each = []
     for i in range(calls):
@@ -153,7 +187,8 @@ async def _median_call(client: Client, name: str, calls: int) -> float:
 def sandbox_rows(folder: Path) -> list[Row]:
     """Compare `true` in our sandbox with bubblewrap run by hand with the same arguments."""
     profile = Profile("bench")
-    bare, ours = [], []
+    bare: list[float] = []
+    ours: list[float] = []
     for _ in range(ROUNDS):
         for times, call in ((bare, lambda: _raw(profile)), (ours, lambda: sandbox.run(["true"], profile))):
             each = []
@@ -206,7 +241,7 @@ def show(rows: list[Row]) -> None:
 def main() -> None:
     """Measure everything, or the parts that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", default=["start", "langchain", "mcp", "sandbox"])
+    parser.add_argument("parts", nargs="*", default=["start", "langchain", "mcp", "memory", "sandbox"])
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     rows: list[Row] = []
@@ -220,6 +255,8 @@ def main() -> None:
                     rows += langchain_rows(where)
                 case "mcp":
                     rows += asyncio.run(mcp_rows(where))
+                case "memory":
+                    rows += asyncio.run(memory_rows(where))
                 case "sandbox":
                     rows += sandbox_rows(where)
                 case _:
