@@ -9,7 +9,7 @@ from importlib.metadata import version
 import pytest
 from typer.testing import CliRunner
 
-from blastwall import Guard, ToolOutput
+from blastwall import Guard, ToolOutput, Withheld
 from blastwall.cli import app
 from blastwall.cli.output import SCHEMA
 
@@ -197,6 +197,7 @@ class TestAuditAndQuarantine:
     def withheld(self, blastwall):
         guard = Guard.from_file("blastwall.yaml")
         outcome = guard.current.call("notes", "read", {"path": "notes/a"}, lambda call: ToolOutput(INJECTED))
+        assert isinstance(outcome, Withheld)
         return outcome.id
 
     def test_a_whole_log(self, blastwall, withheld):

@@ -192,7 +192,7 @@ def test_an_awaitable_that_is_no_coroutine_is_a_no_too(make):
 
 
 def test_a_tool_that_can_not_be_confined_does_not_run(make, go):
-    ran = []
+    ran: list[object] = []
     outcome = go(make(), "notes", "boxed", {}, ran.append)
     assert isinstance(outcome, Refused)
     assert outcome.denied.reason is Reason.SANDBOX_UNAVAILABLE
@@ -254,7 +254,7 @@ async def test_concurrent_tasks_have_their_own_sessions(make):
             await entered.wait()
             return guard.current is session
 
-    assert await asyncio.gather(run(), run()) == [True, True]
+    assert all(await asyncio.gather(run(), run()))
 
 
 @pytest.mark.parametrize("durability", ["process-crash", "power-loss"])

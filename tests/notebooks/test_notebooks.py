@@ -1,6 +1,5 @@
 """Every notebook runs from top to bottom, and is committed without outputs."""
 
-import os
 from pathlib import Path
 
 import nbformat
@@ -30,7 +29,8 @@ def test_the_first_five_minutes(tmp_path, monkeypatch):
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.chdir(tmp_path)
     notebook = nbformat.read(NOTEBOOKS[0], as_version=4)
-    NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": os.fspath(tmp_path)}}).execute()
+    where = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=120, kernel_name="python3", resources=where).execute()
     shown = printed(notebook)
     for promised in (
         "water the plants",

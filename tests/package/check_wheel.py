@@ -52,8 +52,7 @@ def _build(where: Path) -> Path:
     if uv := shutil.which("uv"):
         subprocess.run([uv, "build", "--quiet", "--wheel", "--out-dir", where, ROOT], check=True)
     else:
-        pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", where, ROOT]
-        subprocess.run(pip, check=True)
+        _pip(Path(sys.executable), "wheel", "--no-deps", "--wheel-dir", str(where), str(ROOT))
     return next(where.glob("blastwall-*.whl"))
 
 
@@ -66,11 +65,8 @@ def _environment(where: Path) -> Path:
 
 
 def _pip(python: Path, verb: str, *words: str) -> None:
-    pip = (
-        [shutil.which("uv"), "pip", verb, "--python", python]
-        if shutil.which("uv")
-        else [python, "-m", "pip", verb]
-    )
+    uv = shutil.which("uv")
+    pip = [uv, "pip", verb, "--python", str(python)] if uv else [str(python), "-m", "pip", verb]
     subprocess.run([*pip, "--quiet", *words], check=True)
 
 
