@@ -243,6 +243,24 @@ class Session:
 
         return await arun(flow, handle)
 
+    def refuse(
+        self,
+        connector: str,
+        tool: str,
+        arguments: Mapping[str, object],
+        denied: Denied,
+    ) -> Outcome:
+        """Refuse a call that needs no policy to be wrong, such as one that breaks its tool's schema.
+
+        It is recorded like any other refusal.
+        """
+        try:
+            call = ToolCall.of(connector, tool, arguments)
+        except NotJson:
+            call = _without_arguments(connector, tool)
+        flow = conclude(call, self.guard.policy, Deny(denied))
+        return run(flow, self._handle)  # type: ignore[arg-type]  # a denial asks for records only
+
     def _handle(self, effect: Resolve | Withhold | Record) -> object:
         match effect:
             case Resolve(call, paths):
@@ -273,7 +291,13 @@ def _flow(
         return guard(ToolCall.of(connector, tool, arguments, annotations), judge)
     except NotJson as error:
         denied = Denied(Reason.INVALID_CALL, f"the arguments are not plain JSON: {error}")
-        return conclude(ToolCall.of(connector, tool, {}, annotations), judge, Deny(denied))
+        return conclude(_without_arguments(connector, tool), judge, Deny(denied))
+
+
+def _without_arguments(connector: str, tool: str) -> ToolCall:
+    """Give a call that can be recorded, whatever the caller wrote."""
+    plain = [name.encode(errors="replace").decode() for name in (connector, tool)]
+    return ToolCall.of(plain[0], plain[1], {})
 
 
 def _confiner(confine: Confiner | None, profile: Profile) -> Confiner:

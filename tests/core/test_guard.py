@@ -10,6 +10,7 @@ from blastwall import (
     Approved,
     BackendError,
     Delivered,
+    Denied,
     Edited,
     Failed,
     Guard,
@@ -100,6 +101,20 @@ def test_arguments_that_are_not_json_are_refused_and_recorded(make, go, tmp_path
     assert outcome.denied.reason is Reason.INVALID_CALL
     record = json.loads((tmp_path / "state" / "audit.jsonl").read_text().splitlines()[-1])
     assert record["details"]["reason"] == "invalid-call"
+
+
+def test_a_name_that_is_no_text_is_refused_and_recorded(make, go, tmp_path):
+    outcome = go(make(), "notes", "read\ud800", {}, echo)
+    assert isinstance(outcome, Refused)
+    assert json.loads((tmp_path / "state" / "audit.jsonl").read_text())["tool"] == "read?"
+
+
+@pytest.mark.parametrize("arguments", [{"path": "a"}, {"path": object()}])
+def test_a_refusal_from_outside_the_policy_is_recorded(make, tmp_path, arguments):
+    denied = Denied(Reason.INVALID_CALL, "it breaks its schema")
+    assert make().current.refuse("notes", "read", arguments, denied) == Refused(denied)
+    record = json.loads((tmp_path / "state" / "audit.jsonl").read_text())
+    assert record["details"]["message"] == "it breaks its schema"
 
 
 def test_what_the_caller_changes_meanwhile_changes_nothing(make, go):

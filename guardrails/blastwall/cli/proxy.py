@@ -1,14 +1,27 @@
 """`blastwall proxy`: an MCP server over every upstream in the policy."""
 
 import asyncio
+import logging
+import sys
+from typing import Annotated, Literal
+
+import typer
 
 from blastwall.cli.output import Exit, PolicyFile, stop
 from blastwall.errors import BackendError, PolicyError
 from blastwall.guard import Guard
 
+Level = Annotated[
+    Literal["error", "warning", "info", "debug"],
+    typer.Option("--log-level", help="What is told on stderr; info includes what the servers write there."),
+]
 
-def proxy(policy: PolicyFile = "blastwall.yaml") -> None:
+
+def proxy(policy: PolicyFile = "blastwall.yaml", log_level: Level = "warning") -> None:
     """Serve every MCP server of the policy as one, over stdin and stdout: register this in your client."""
+    logging.basicConfig(
+        stream=sys.stderr, level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
+    )
     try:
         from blastwall_mcp import serve_stdio  # noqa: PLC0415  # an extra, and its import takes a second
     except ImportError as error:

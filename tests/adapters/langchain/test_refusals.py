@@ -31,7 +31,7 @@ async def test_control_the_bare_tool_runs(run, delete_note, ran):
 async def test_a_dict_gives_the_text(run, guard, delete_note, ran, events):
     text = await run(wrap_tool(delete_note, guard, connector="desk"), {"name": "a"})
     assert text.startswith("blastwall refused this (rule) [rule desk.never]")
-    assert text.endswith("Instead: move it to the bin")
+    assert text.endswith("Instead: move it to the bin.")
     assert ran == []
     assert events() == ["decision"]
 

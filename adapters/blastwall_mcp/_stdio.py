@@ -1,0 +1,183 @@
+"""The processes at both ends: an upstream server that never outlives the proxy, and the proxy's own pipes."""
+
+import asyncio
+import fcntl
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+import anyio
+from mcp.client.stdio import get_default_environment
+
+from blastwall.errors import BackendError
+from blastwall.sandbox import prepare
+from blastwall.values import Profile, Server
+from blastwall_mcp._lines import Reader, Writer, connect, is_pipe, reading
+
+GRACE_S = 0.5
+"""Seconds between closing a server's stdin, asking it to end, and killing it. Clients wait 2 s for us."""
+
+LONGEST_REMARK = 2000
+"""Bytes of one stderr line that are logged."""
+
+_LEASH = 'read -r _; kill -s KILL -- "-$1"'
+
+log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def spawn(
+    connector: str, server: Server, profile: Profile | None
+) -> AsyncGenerator[tuple[Reader, Writer]]:
+    """Run a server process, inside `profile` if there is one, and speak to it over its pipes.
+
+    Leaving the block ends the whole process group, gently first. If this process dies in any way,
+    the group is killed. The profile's `timeout_s` limits the server's CPU time, not how long it lives.
+
+    Raises:
+        BackendError: the program can't be started.
+        SandboxUnavailable: it can't be confined as the policy says.
+
+    """
+    process = _start(connector, server, profile)
+    leash = _leash(process.pid)
+    try:
+        reader, writer = await connect(_pipe(process.stdout), _pipe(process.stdin), connector)
+        remarks = asyncio.create_task(_remarks(_pipe(process.stderr), connector))
+        try:
+            yield reader, writer
+        finally:
+            remarks.cancel()
+            with anyio.CancelScope(shield=True):
+                await writer.aclose()
+                await _end(process)
+                await reader.aclose()
+    finally:
+        _kill(process.pid, signal.SIGKILL)
+        leash.kill()
+        with leash, suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_S)
+
+
+def _start(connector: str, server: Server, profile: Profile | None) -> subprocess.Popen[bytes]:
+    if profile is None:
+        env = get_default_environment() | dict(server.env)
+        _require(connector, server, env)
+        setpriv = shutil.which("setpriv")
+        bound = (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
+        return _popen(connector, (*bound, *server.command), env=env, cwd=server.directory)
+    inside = replace(profile, env=(*profile.env, *server.env))
+    with prepare(server.command, inside) as prepared:
+        return _popen(connector, prepared.argv, env=prepared.env, pass_fds=prepared.pass_fds)
+
+
+def _require(connector: str, server: Server, env: Mapping[str, str]) -> None:
+    """Say that a program is missing before `setpriv` says it in its own way."""
+    program = server.command[0]
+    if os.sep in program:
+        program = str(Path(server.directory or ".") / program)
+    if shutil.which(program, path=env.get("PATH", os.defpath)) is None:
+        raise BackendError(
+            f"the server of connector {connector} can't be started: there is no program"
+            f" {server.command[0]!r}; install it or correct `command` in the policy"
+        )
+
+
+def _popen(connector: str, argv: tuple[str, ...], **options: Any) -> subprocess.Popen[bytes]:
+    pipe = subprocess.PIPE
+    try:
+        return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, **options)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise BackendError(
+            f"the server of connector {connector} can't be started ({type(error).__name__}):"
+            " correct its `command` or `directory` in the policy"
+        ) from None
+
+
+def _leash(group: int) -> subprocess.Popen[bytes]:
+    """Start a shell that kills the process group as soon as nobody holds the other end of its stdin.
+
+    The parent-death signal alone reaches the first process only, and launchers such as npx start another.
+    """
+    return subprocess.Popen(
+        ["/bin/sh", "-c", _LEASH, "leash", str(group)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:  # pragma: no cover  # Popen was given PIPE for all three
+        raise BackendError("a server process has no pipes")
+    return stream
+
+
+async def _end(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process whose stdin is closed; ask, then force, what does not end by itself."""
+    for insistence in (signal.SIGTERM, signal.SIGKILL):
+        with anyio.move_on_after(GRACE_S):
+            while process.poll() is None:  # noqa: ASYNC110  # a pipe's end does not tell of a process's
+                await anyio.sleep(0.01)
+        _kill(process.pid, insistence)
+
+
+def _kill(group: int, how: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, how)
+
+
+async def _remarks(stream: IO[bytes], connector: str) -> None:
+    """Drain a server's stderr into our log: it can't block, and it never reaches the client."""
+    lines, transport = await reading(stream, LONGEST_REMARK)
+    try:
+        while text := await lines.read(LONGEST_REMARK):
+            for line in text.decode(errors="replace").splitlines():
+                log.info("%s: %s", connector, "".join(c if c.isprintable() else "?" for c in line))
+    finally:
+        transport.close()
+
+
+@asynccontextmanager
+async def front() -> AsyncGenerator[tuple[Reader, Writer]]:
+    """Speak to the client over our own stdin and stdout, which nothing else can reach meanwhile.
+
+    Raises:
+        BackendError: they are not pipes.
+
+    """
+    if not (is_pipe(0) and is_pipe(1)):
+        raise BackendError(
+            "stdin and stdout are not pipes: this is an MCP server, so name it in your MCP client's settings"
+        )
+    with ExitStack() as stack:
+        source = stack.enter_context(os.fdopen(_take(0, os.O_RDONLY), "rb", 0))
+        sink = stack.enter_context(os.fdopen(_take(1, None), "wb", 0))
+        reader, writer = await connect(source, sink, "the client")
+        try:
+            yield reader, writer
+        finally:
+            await reader.aclose()
+            await writer.aclose()
+
+
+def _take(descriptor: int, instead: int | None) -> int:
+    """Move a standard stream away; leave /dev/null, or stderr for stray prints, in its place."""
+    private = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    sys.stdout.flush()
+    if instead is None:
+        os.dup2(2, descriptor)
+    else:
+        null = os.open(os.devnull, instead)
+        os.dup2(null, descriptor)
+        os.close(null)
+    return private
