@@ -25,6 +25,9 @@ from blastwall_mcp._lines import Reader, Writer, connect, is_pipe, reading
 GRACE_S = 0.5
 """Seconds between closing a server's stdin, asking it to end, and killing it. Clients wait 2 s for us."""
 
+_LIFELONG_S = 10 * 365 * 86400.0
+"""A profile's time limit also bounds processor time, which a server may use as long as it is needed."""
+
 LONGEST_REMARK = 2000
 """Bytes of one stderr line that are logged."""
 
@@ -74,7 +77,7 @@ def _start(connector: str, server: Server, profile: Profile | None) -> subproces
         setpriv = shutil.which("setpriv")
         bound = (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
         return _popen(connector, (*bound, *server.command), env=env, cwd=server.directory)
-    inside = replace(profile, env=(*profile.env, *server.env))
+    inside = replace(profile, env=(*profile.env, *server.env), timeout_s=_LIFELONG_S)
     with prepare(server.command, inside) as prepared:
         return _popen(connector, prepared.argv, env=prepared.env, pass_fds=prepared.pass_fds)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Never, Union
 
 import msgspec
@@ -10,11 +10,18 @@ import msgspec
 MAX_DEPTH = 64
 """Deepest nesting that `freeze` accepts. RFC 8259 section 9 lets a parser set such a limit."""
 
+MAX_SIZE = 1 << 26
+"""Most that one value may come to: its characters, and 64 for each value in it. What is shared counts
+every time, so that a YAML file of aliases of aliases can't grow without bounds here."""
+
 MAX_BITS = 63
 """Longest integer: what every JSON reader in use keeps exactly as a signed 64-bit number."""
 
 Json = Union[None, bool, int, float, str, tuple["Json", ...], Mapping[str, "Json"]]  # noqa: UP007
 """A frozen JSON value: scalars, tuples for arrays, `FrozenDict` for objects."""
+
+Other = Callable[[object], object]
+"""Gives something nearer to JSON for a value that is none, or raises `NotJson`."""
 
 
 class NotJson(ValueError):
@@ -48,56 +55,117 @@ class FrozenDict(dict[str, Any]):
         return self
 
 
-def freeze(value: object, path: str = "$", depth: int = MAX_DEPTH) -> Json:
+def freeze(value: object, other: Other | None = None) -> Json:
     """Copy `value` into frozen JSON.
 
     Dicts need string keys; tuples count as arrays; subclasses of the JSON types (an `IntEnum`, a
     `str` subclass) become the plain type, so that no overridden method runs after this point.
 
+    Args:
+        value: What to copy.
+        other: What to do with values and keys that are not JSON; without it they are refused.
+
     Raises:
-        NotJson: for anything else, NaN and infinities, integers beyond 64 bits, text that is not valid Unicode, and nesting
-            beyond `MAX_DEPTH`.
+        NotJson: for anything else, NaN and infinities, integers beyond 64 bits, text that is not valid
+            Unicode, keys that read alike, nesting beyond `MAX_DEPTH` and more than `MAX_SIZE`.
 
     """
+    return _Copy(other).freeze(value, MAX_DEPTH)
+
+
+_SCALARS = (str, int, float, type(None))
+_ARRAYS = (list, tuple)
+_OBJECTS = (dict, Mapping)  # dict first: most are, and the abstract class is slow to ask
+_VALUE = 64
+
+
+class _Unlike(NotJson):
+    """A scalar that looks like JSON and is none."""
+
+
+class _Copy:
+    """One copying, with the room that it has left."""
+
+    __slots__ = ("_other", "_room")
+
+    def __init__(self, other: Other | None) -> None:
+        self._other = other
+        self._room = MAX_SIZE
+
+    def freeze(self, value: object, depth: int) -> Json:
+        if isinstance(value, _SCALARS):
+            try:
+                return self._text(value) if isinstance(value, str) else _number(value)
+            except _Unlike:
+                if self._other is None:
+                    raise
+        if depth == 0:
+            raise NotJson("$", f"nested deeper than {MAX_DEPTH} levels")
+        if isinstance(value, _ARRAYS):
+            return self._array(value, depth - 1)
+        if isinstance(value, _OBJECTS):
+            return self._object(value, depth - 1)
+        if self._other is None:
+            raise NotJson("$", f"a {type(value).__name__} is not JSON")
+        return self.freeze(self._other(value), depth - 1)
+
+    def _take(self, size: int) -> None:
+        self._room -= size
+        if self._room < 0:
+            raise NotJson("$", f"larger than {MAX_SIZE} characters, where every value counts for {_VALUE}")
+
+    def _text(self, value: str) -> str:
+        text = value if type(value) is str else str.__str__(value)
+        self._take(len(text))
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise _Unlike("$", "text with a lone surrogate is not valid Unicode") from None
+        return text
+
+    def _array(self, value: list[Any] | tuple[Any, ...], depth: int) -> tuple[Json, ...]:
+        self._take(len(value) * _VALUE)
+        frozen: list[Json] = []
+        try:
+            for item in value:
+                frozen.append(self.freeze(item, depth))  # noqa: PERF401  # its length is the path of an error
+        except NotJson as error:
+            raise NotJson(f"$[{len(frozen)}]{error.path[1:]}", error.problem) from None
+        return tuple(frozen)
+
+    def _object(self, value: Mapping[Any, Any], depth: int) -> FrozenDict:
+        self._take(len(value) * _VALUE)
+        frozen: dict[str, Json] = {}
+        for key, item in value.items():
+            name = self._key(key, depth)
+            if name in frozen:
+                raise NotJson("$", "two keys read alike")
+            try:
+                frozen[name] = self.freeze(item, depth)
+            except NotJson as error:
+                raise NotJson(f"$.{name}{error.path[1:]}", error.problem) from None
+        return FrozenDict(frozen)
+
+    def _key(self, key: object, depth: int) -> str:
+        if isinstance(key, str) and self._other is None:
+            return self._text(key)
+        if self._other is None:
+            raise NotJson("$", f"a {type(key).__name__} is no key of JSON")
+        frozen = self.freeze(key, depth)
+        return frozen if isinstance(frozen, str) else canonical(frozen)
+
+
+def _number(value: float | None) -> int | float | None:
     if value is None or value is True or value is False:
         return value
-    if isinstance(value, str):
-        return _text(value, path)
-    if isinstance(value, int | float):
-        return _number(value, path)
-    if depth == 0:
-        raise NotJson(path, f"nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, list | tuple):
-        return tuple([freeze(item, f"{path}[{i}]", depth - 1) for i, item in enumerate(value)])
-    if isinstance(value, Mapping):
-        return FrozenDict(_members(value, path, depth - 1))
-    raise NotJson(path, f"a {type(value).__name__} is not JSON")
-
-
-def _number(value: float, path: str) -> int | float:
     if isinstance(value, int):
-        if value.bit_length() <= MAX_BITS:
+        if int.bit_length(value) <= MAX_BITS:
             return int.__int__(value)
-        raise NotJson(path, f"an integer of more than {MAX_BITS} bits is not read alike everywhere")
+        raise _Unlike("$", f"an integer of more than {MAX_BITS} bits is not read alike everywhere")
     if math.isfinite(value):
         return float.__float__(value)
-    raise NotJson(path, f"{value} has no JSON form")
-
-
-def _text(value: str, path: str) -> str:
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise NotJson(path, "text with a lone surrogate is not valid Unicode") from None
-    return value if type(value) is str else str.__str__(value)
-
-
-def _members(value: Mapping[Any, Any], path: str, depth: int) -> Iterator[tuple[str, Json]]:
-    for key, item in value.items():
-        if not isinstance(key, str):
-            raise NotJson(path, f"the key {key!r} is not text")
-        yield _text(key, path), freeze(item, f"{path}.{key}", depth)
+    raise _Unlike("$", f"{value} has no JSON form")
 
 
 def thaw(value: Json) -> Any:

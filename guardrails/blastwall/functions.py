@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from blastwall.guard import Guard
 
 GUARDED = "__blastwall__"
-"""The attribute of a guarded function that holds `(guard, FunctionTool)`: adapters must not guard it twice."""
+"""The attribute of a guarded function that holds `(guard, FunctionTool)`: it is not to be guarded twice."""
 
 
 class FunctionTool:

@@ -48,13 +48,13 @@ class ToolCall:
         classifier's judgement and an audit record bind to.
 
         Raises:
-            NotJson: when the arguments have no exact JSON form.
+            NotJson: when the arguments or a name have no exact JSON form.
 
         """
         frozen = freeze(arguments)
         if not isinstance(frozen, FrozenDict):
             raise NotJson("$", "arguments must be an object")
-        text = canonical(FrozenDict(arguments=frozen, connector=connector, tool=tool))
+        text = canonical(FrozenDict(arguments=frozen, connector=freeze(connector), tool=freeze(tool)))
         return cls(connector, tool, frozen, text, digest(text), annotations)
 
     @property
@@ -203,8 +203,8 @@ class Denied:
 
     def __str__(self) -> str:
         rule = f" [rule {self.rule}]" if self.rule else ""
-        instead = f" Instead: {self.instead}" if self.instead else ""
-        return f"blastwall refused this ({self.reason.value}){rule}: {self.message}{instead}"
+        instead = f" Instead: {self.instead}." if self.instead else ""
+        return f"blastwall refused this ({self.reason.value}){rule}: {self.message}.{instead}"
 
 
 @dataclass(frozen=True, slots=True)

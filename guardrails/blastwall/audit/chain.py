@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from blastwall.frozen import FrozenDict, Json, canonical, digest
+from blastwall.frozen import Json, canonical, digest
 
 GENESIS = "0" * 64
 """What the first record follows."""
@@ -25,7 +25,7 @@ def seal(head: Head, body: dict[str, Json]) -> tuple[Head, str]:
     and the hash of the record before it.
     """
     number = head.number + 1
-    text = canonical(FrozenDict(body | {"n": number, "prev": head.hash}))
+    text = canonical(body | {"n": number, "prev": head.hash})
     hashed = digest(text)
     return Head(number, hashed), f'{{"hash":"{hashed}",{text[1:]}\n'
 
@@ -39,7 +39,7 @@ def follow(head: Head, line: str) -> Head:
     """
     try:
         record: dict[str, Any] = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("this is not a JSON record") from None
     if not isinstance(record, dict) or {"hash", "n", "prev"} - record.keys():
         raise ValueError("this is not an audit record")

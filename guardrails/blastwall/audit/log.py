@@ -1,23 +1,26 @@
 """The append-only log: a record is on disk before the effect that it announces."""
 
+import errno
 import fcntl
 import json
 import os
+import re
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from blastwall.audit.chain import GENESIS, Head, follow, seal
+from blastwall.audit.chain import Head, follow, seal
 from blastwall.errors import AuditError
-from blastwall.frozen import FrozenDict, Json
+from blastwall.frozen import Json
 from blastwall.values import ToolCall
 
 LARGEST_ARGUMENTS = 1 << 15
 """Canonical calls above this many characters are recorded by digest and size only."""
 
-_HEAD_FORMAT = "{:020d} {}\n"
-_HEAD_BYTES = len(_HEAD_FORMAT.format(0, GENESIS))
+_HEAD = re.compile(rb"([0-9]{20}) ([0-9a-f]{64})\n")
+_HEAD_BYTES = 20 + 1 + 64 + 1
 
 
 def head_path(log: Path) -> Path:
@@ -54,7 +57,9 @@ class AuditLog:
         self._log = -1
         self._headfile = -1
         self._head = Head()
-        self._size = 0
+        self._size = -1
+        self._owner = 0
+        self._identity = (0, 0)
 
     def write(self, session: str, event: str, call: ToolCall, details: Mapping[str, Json]) -> None:
         """Append one record. It is durable when this returns.
@@ -72,7 +77,7 @@ class AuditLog:
             "tool": call.tool,
             "call": call.digest,
             "policy": self._policy,
-            "details": FrozenDict(details),
+            "details": details,
         }
         if event == "decision" and self._full:
             fits = len(call.canonical) <= LARGEST_ARGUMENTS
@@ -86,73 +91,103 @@ class AuditLog:
     def close(self) -> None:
         """Close the files. The log may be written to again."""
         with self._lock:
-            for descriptor in (self._log, self._headfile):
-                if descriptor >= 0:
-                    os.close(descriptor)
-            self._log = self._headfile = -1
+            self._close()
+
+    def _close(self) -> None:
+        for descriptor in (self._log, self._headfile):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._log = self._headfile = -1
 
     def _append(self, body: dict[str, Json]) -> None:
-        if self._log < 0:
-            self._open()
-        fcntl.flock(self._log, fcntl.LOCK_EX)
+        size = self._locked()
         try:
-            if os.fstat(self._log).st_size != self._size:
-                self._catch_up()
+            if size != self._size:
+                self._catch_up(size)
             head, line = seal(self._head, body)
             data = line.encode()
-            self._whole(self._log, data)
-            os.pwrite(self._headfile, _HEAD_FORMAT.format(head.number, head.hash).encode(), 0)
+            self._write_whole(data)
             if self.waits:
-                os.fsync(self._log)
+                os.fsync(self._log)  # first, so that no power loss leaves the head ahead of the log
+            os.pwrite(self._headfile, b"%020d %s\n" % (head.number, head.hash.encode()), 0)
+            if self.waits:
                 os.fsync(self._headfile)
             self._head, self._size = head, self._size + len(data)
         finally:
             fcntl.flock(self._log, fcntl.LOCK_UN)
 
-    def _whole(self, descriptor: int, data: bytes) -> None:
+    def _locked(self) -> int:
+        """Lock the file that stands at the log's path now and give its size.
+
+        A log that was moved away or deleted since is not written to: its records would be lost. Nor are
+        a parent's descriptors in a forked child: they share one lock, which then keeps neither out.
+        """
+        while True:
+            if self._log < 0 or self._owner != os.getpid():
+                self._open()
+            fcntl.flock(self._log, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                status = os.lstat(self.path)
+                if (status.st_dev, status.st_ino) == self._identity:
+                    return status.st_size
+            self._close()
+
+    def _write_whole(self, data: bytes) -> None:
         """Write all of a record or none of it: a torn line would break the chain for every later one."""
         try:
-            written = os.write(descriptor, data)
+            written = os.write(self._log, data)
             if written != len(data):
-                raise OSError(28, "no space left for a whole record")
+                raise OSError(errno.ENOSPC, "no space left for a whole record")
         except OSError:
-            os.ftruncate(descriptor, self._size)
+            os.ftruncate(self._log, self._size)
             raise
 
     def _open(self) -> None:
+        self._close()
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._log = os.open(self.path, flags | os.O_APPEND, 0o600)
-        self._headfile = os.open(head_path(self.path), flags, 0o600)
-        self._size = -1
+        headfile = os.open(head_path(self.path), flags, 0o600)
+        try:
+            self._log = os.open(self.path, flags | os.O_APPEND, 0o600)
+        except OSError:
+            os.close(headfile)
+            raise
+        status = os.fstat(self._log)
+        self._headfile, self._owner, self._size = headfile, os.getpid(), -1
+        self._identity = (status.st_dev, status.st_ino)
+        if self.waits:
+            _sync_folder(self.path.parent)
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, size: int) -> None:
         """Read the end that another writer, or an earlier process, left."""
-        head = read_head(os.pread(self._headfile, _HEAD_BYTES, 0))
-        size = os.fstat(self._log).st_size
-        *before, last = ["", *self._last_lines(size)]
+        head = read_head(os.pread(self._headfile, _HEAD_BYTES + 1, 0))
+        before, last, unfinished = self._ending(size)
         if _claimed(last) != head:
             # A writer that died between the log and its head leaves the log one record ahead.
-            if _claimed(before[-1] if before else "") != head:
+            if _claimed(before) != head:
                 raise AuditError(
                     f"the audit log {self.path} does not end as its head file says:"
                     " see `blastwall audit verify`, then move both files away to start a new log"
                 )
             try:
-                head = follow(head, last)
+                head = follow(head, last.decode(errors="replace"))
             except ValueError as error:
                 raise AuditError(
                     f"the audit log {self.path}: {error}; see `blastwall audit verify`"
                 ) from None
-        self._head, self._size = head, size
+        if unfinished:
+            # Its writer died in the middle of it, so nobody was told that it is durable.
+            os.ftruncate(self._log, size - len(unfinished))
+        self._head, self._size = head, size - len(unfinished)
 
-    def _last_lines(self, size: int) -> list[str]:
-        """Give the last two lines: a writer that died between log and head leaves one record ahead."""
+    def _ending(self, size: int) -> tuple[bytes, bytes, bytes]:
+        """Give the last two lines and what stands behind the last newline."""
         block, tail = 1 << 16, b""
         while tail.count(b"\n") < 3 and len(tail) < size:
             start = max(0, size - len(tail) - block)
             tail = os.pread(self._log, size - len(tail) - start, start) + tail
-        return [line.decode(errors="replace") for line in tail.split(b"\n")[-3:] if line]
+        *_, before, last, unfinished = [b"", b"", *tail.split(b"\n")]
+        return before, last, unfinished
 
 
 def read_head(content: bytes) -> Head:
@@ -164,18 +199,27 @@ def read_head(content: bytes) -> Head:
     """
     if not content:
         return Head()
-    number, _, hashed = content.decode(errors="replace").strip().partition(" ")
-    if not number.isdigit() or len(hashed) != len(GENESIS):
+    found = _HEAD.fullmatch(content)
+    if found is None:
         raise AuditError("the audit head file is damaged: see `blastwall audit verify`")
-    return Head(int(number), hashed)
+    return Head(int(found[1]), found[2].decode())
 
 
-def _claimed(line: str) -> Head | None:
+def _claimed(line: bytes) -> Head | None:
     """Give the head that a record says it is; no line is the start of a log."""
     if not line:
         return Head()
     try:
         record = json.loads(line)
         return Head(record["n"], record["hash"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _sync_folder(path: Path) -> None:
+    """Make a folder's entries survive a power loss (fsync(2): a new file's entry needs this)."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

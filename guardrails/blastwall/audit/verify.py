@@ -1,7 +1,11 @@
 """Whether an audit log is whole: every edit, insertion, removal and truncation, by line."""
 
+import fcntl
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from blastwall.audit.chain import Head, follow
 from blastwall.audit.log import head_path, read_head
@@ -38,9 +42,9 @@ def verify(path: Path, expected: str | None = None) -> Verified:
     """
     head = Head()
     try:
-        recorded = read_head(head_path(path).read_bytes())
         with path.open("rb") as log:
-            for number, raw in enumerate(log, 1):
+            recorded, size = _snapshot(path, log)
+            for number, raw in enumerate(_lines(log, size), 1):
                 try:
                     if not raw.endswith(b"\n"):
                         raise ValueError("the last record is cut off")
@@ -51,6 +55,20 @@ def verify(path: Path, expected: str | None = None) -> Verified:
         raise AuditError(f"{error.filename or path} can't be read: {error.strerror}") from None
     problem = _ending(head, recorded, expected)
     return Verified(path, head.number, head.hash, head.number + 1 if problem else None, problem)
+
+
+def _snapshot(path: Path, log: BinaryIO) -> tuple[Head, int]:
+    """Give the recorded head and the size that belong together, while others may go on writing."""
+    fcntl.flock(log, fcntl.LOCK_SH)
+    try:
+        return read_head(head_path(path).read_bytes()), os.fstat(log.fileno()).st_size
+    finally:
+        fcntl.flock(log, fcntl.LOCK_UN)
+
+
+def _lines(log: BinaryIO, size: int) -> Iterator[bytes]:
+    while log.tell() < size:
+        yield log.readline()
 
 
 def _plain(error: ValueError) -> str:

@@ -2,24 +2,47 @@
 
 import ipaddress
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import idna
 import re2
 
-_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21, "": None}
-_UNSAFE_IN_URL = re2.compile(r"[\x00-\x20\x7f\\^`{}|<>\"]|%(?:00|2[fF]|5[cC]|40)")
-_ADDRESS = re2.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)")
-_NAMED = re2.compile(r"[^<>@,;:\"\\()\[\]]*<([^<>]*)>")
-_NUMERIC_LABEL = re2.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)")
+from blastwall.policy import truth
+from blastwall.policy.truth import Truth
+
+_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21}
+_LONGEST_HOST = 253
+
+_NEVER = r"\pZ\p{Cc}\p{Cf}\\<>\"`"
+"""White space, controls and what readers strip, or take for a slash or for the end."""
+
+_URL = re2.compile(
+    r"(?:([A-Za-z]+)://)?"
+    rf"(\[[0-9A-Fa-f:.]+\]|[^{_NEVER}/?#:@%\[\]|^{{}}]+)"
+    r"(?::([0-9]{1,5}))?"
+    rf"(?:/[^{_NEVER}]*|[?#][^{_NEVER}@]*)?"
+)
+_PLAIN_HOST = re2.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+_NUMERIC_LABEL = re2.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
+
+_ATOM = r"[A-Za-z0-9_+'=&~][A-Za-z0-9_+'=&~-]*"
+_ADDRESS = re2.compile(rf"({_ATOM}(?:\.{_ATOM})*)@([A-Za-z0-9.-]*[A-Za-z0-9])")
+_NAMED = re2.compile(r"[\p{L}\p{M}\p{N} .'_&+/-]*<([^<>]*)>")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A host in its one canonical spelling, and a port (None: whatever the scheme says)."""
+    """Where a URL or a bare host leads.
+
+    Attributes:
+        host: In its one canonical spelling.
+        port: The one that is meant; None for a bare host without one.
+        standard: Whether that is the scheme's own.
+
+    """
 
     host: str
-    port: int | None
+    port: int | None = None
+    standard: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,70 +61,88 @@ class HostPattern:
             ValueError: when it is no host pattern, or would match every host.
 
         """
-        subdomains = text.startswith("*.")
-        found = place(text[2:] if subdomains else text)
-        if found is None or "/" in text or "*" in found.host:
+        found = place(text.removeprefix("*."))
+        if found is None or any(c in text for c in "/?#"):
             raise ValueError(f"{text!r} is no host: write api.example.com, *.example.com or host:port")
-        return cls(found.host, found.port, subdomains)
+        return cls(found.host, found.port, text.startswith("*."))
 
-    def matches(self, place: Place) -> bool:
-        """Say whether a canonical place is meant. Without a port in the pattern: the scheme's own only."""
-        if place.port != self.port:
-            return False
-        return place.host.endswith("." + self.host) if self.subdomains else place.host == self.host
+    def covers(self, place: Place) -> Truth:
+        """Say whether a place is meant.
+
+        A pattern without a port speaks of the scheme's own. Another port of its host is UNKNOWN: an
+        allow rule does not open it, and a deny rule does not leave it open.
+        """
+        same = place.host.endswith("." + self.host) if self.subdomains else place.host == self.host
+        if not same:
+            return Truth.NO
+        if self.port is None:
+            return Truth.YES if place.standard else Truth.UNKNOWN
+        return Truth.UNKNOWN if place.port is None else truth.of(place.port == self.port)
 
 
 def place(text: str) -> Place | None:
     """Read the host and port out of a URL, or out of a bare `host[:port]`; None when readers may differ.
 
-    Refused: credentials in the authority, backslashes, control characters and white space, encoded
-    separators, numeric hosts other than a dotted quad (decimal, octal, hexadecimal), names that IDNA
-    2008 (UTS 46) does not accept. A default port is dropped, so that it equals no port.
+    Refused: credentials in the authority or an `@` right behind it, backslashes, control characters and
+    white space, encoded characters in the host, numeric hosts other than a dotted quad (decimal, octal,
+    hexadecimal), and names that IDNA 2003 and IDNA 2008 (UTS 46) do not read alike.
     """
-    if _UNSAFE_IN_URL.search(text):
+    found = _URL.fullmatch(text)
+    if found is None:
         return None
-    try:
-        parts = urlsplit(text if "://" in text else f"//{text}")
-        port = parts.port
-    except ValueError:
+    scheme, host, port = found.group(1), _canonical_host(found.group(2)), found.group(3)
+    if host is None or (port and int(port) > 0xFFFF):
         return None
-    if "@" in parts.netloc or not parts.hostname or parts.scheme not in _DEFAULT_PORTS:
+    if scheme is None:
+        # Some readers see a host in `https:80/x`, and another one in `a/?b://c`.
+        return None if host in _PORTS or "://" in text else Place(host, int(port) if port else None, not port)
+    own = _PORTS.get(scheme.lower())
+    if own is None:
         return None
-    host = _canonical_host(parts.hostname)
-    if host is None or parts.netloc.endswith(":"):
-        return None
-    return Place(host, None if port == _DEFAULT_PORTS[parts.scheme] else port)
+    meant = int(port) if port else own
+    return Place(host, meant, meant == own)
 
 
-def _canonical_host(host: str) -> str | None:
+def _canonical_host(text: str) -> str | None:
+    if len(text) > _LONGEST_HOST:
+        return None
     try:
-        return str(ipaddress.ip_address(host))
+        if text.startswith("["):
+            address = ipaddress.IPv6Address(text[1:-1])
+            return str(address.ipv4_mapped or address)
+        host = (text.lower() if text.isascii() else _mapped(text)).removesuffix(".")
+        if _NUMERIC_LABEL.fullmatch(host.rpartition(".")[2]):
+            return str(ipaddress.IPv4Address(text))
+        if host.startswith("xn--") or ".xn--" in host:
+            idna.encode(host, std3_rules=True)
     except ValueError:
-        pass
-    bare = host.removesuffix(".")
-    if "%" in bare or ":" in bare or _NUMERIC_LABEL.fullmatch(bare.rpartition(".")[2]):
         return None
-    try:
-        return idna.encode(bare, uts46=True, std3_rules=True).decode().lower()
-    except idna.IDNAError:
-        return None
+    return host if _PLAIN_HOST.fullmatch(host) else None
+
+
+def _mapped(host: str) -> str:
+    """Give the ASCII form on which both editions of IDNA agree; `ß` and the like have two."""
+    encoded = idna.encode(host, uts46=True, std3_rules=True)
+    if encoded != host.lower().encode("idna"):
+        raise ValueError("two readings")
+    return encoded.decode()
 
 
 def mail_addresses(text: str) -> tuple[str, ...] | None:
     """Read `a@x`, `Name <a@x>` and lists of them by comma or semicolon; None when it is anything else.
 
-    The domain is lower-cased and in its ASCII form; the local part is kept as it is, in lower case.
-    Quoted names, comments and routes are refused: mail readers disagree on them (CVE-2023-27043).
+    Domains come out in their ASCII form, all in lower case. Quoted names, comments, groups, routes
+    (`%`, `!`), line breaks and a leading `-` are refused: mail readers disagree on them (CVE-2023-27043),
+    or do something with them.
     """
     found = []
     for item in text.replace(";", ",").split(","):
-        named = _NAMED.fullmatch(item.strip())
-        address = _ADDRESS.fullmatch(named.group(1) if named else item.strip())
-        host = _canonical_host(address.group(1)) if address else None
+        named = _NAMED.fullmatch(item.strip(" "))
+        address = _ADDRESS.fullmatch(named.group(1) if named else item.strip(" "))
+        host = _canonical_host(address.group(2)) if address else None
         if address is None or host is None:
             return None
-        local = address.group(0).rpartition("@")[0]
-        found.append(f"{local.lower()}@{host}")
+        found.append(f"{address.group(1).lower()}@{host}")
     return tuple(found)
 
 

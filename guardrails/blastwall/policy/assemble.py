@@ -1,8 +1,10 @@
 """Validated blocks to the compiled policy: names looked up, paths resolved, checks made closures."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 
+from blastwall.errors import PolicyError, Problem
 from blastwall.policy import constraints
 from blastwall.policy.addresses import HostPattern
 from blastwall.policy.constraints import ArgumentCheck
@@ -37,17 +39,24 @@ def assemble(
     """Compile a document that has no mistakes."""
 
     def locate(path: str) -> Path:
-        return Path(resolve(path, directory) or path)
+        found = resolve(path, directory)
+        if found is None:
+            raise PolicyError(
+                [Problem(file, 0, 0, "", f"{path!r} moved while the policy was read: try again")]
+            )
+        return Path(found)
 
-    profiles = {name: _profile(name, block, locate) for name, block in document.sandboxes.items()}
     defaults = document.defaults
-    place = defaults.state.directory
+    place = locate(defaults.state.directory) if defaults.state.directory else state
+    # What a sandbox could rewrite here, it could decide with: its rules, and the record of what it did.
+    own = (place, *(Path(path) for path in [resolve(file, None)] if path))
+    profiles = {name: _profile(name, block, locate, own) for name, block in document.sandboxes.items()}
     return Policy(
         connectors={
             name: _connector(name, block, defaults.screening, profiles, locate)
             for name, block in document.connectors.items()
         },
-        state=State(locate(place) if place else state, defaults.state.durability, defaults.state.arguments),
+        state=State(place, defaults.state.durability, defaults.state.arguments),
         digest=digest,
         file=file,
         auto=defaults.approval.mode == "auto",
@@ -94,14 +103,14 @@ def _server(block: ServerBlock, profiles: dict[str, Profile], directory: Path | 
     )
 
 
-def _profile(name: str, block: SandboxBlock, locate: Locate) -> Profile:
+def _profile(name: str, block: SandboxBlock, locate: Locate, own: tuple[Path, ...]) -> Profile:
     limits = block.model_dump(exclude={"strength", "workspace", "read", "mask", "env"})
     return Profile(
         name,
         strength=Strength(block.strength),
         workspace=locate(block.workspace) if block.workspace else None,
         read=tuple(map(locate, block.read)),
-        mask=tuple(map(locate, block.mask)),
+        mask=(*map(locate, block.mask), *own),
         env=tuple(block.env.items()),
         **limits,
     )
@@ -123,11 +132,13 @@ def _rule(connector: str, block: RuleBlock, profiles: dict[str, Profile], locate
 
 def _check(name: str, block: Constraint, locate: Locate) -> ArgumentCheck:
     checks = dict(_checks(block, locate))
-    whole = {} if block.max_items is None else {f"have at most {block.max_items} members": block.max_items}
+    whole: dict[str, Check] = {}
+    if block.max_items is not None:
+        whole[f"have at most {block.max_items} members"] = constraints.no_more(block.max_items)
     return ArgumentCheck(
         path=tuple(name.split(".")),
         checks=tuple(checks.values()),
-        whole=tuple(constraints.no_more(limit) for limit in whole.values()),
+        whole=tuple(whole.values()),
         expectation=" and ".join([*checks, *whole]),
         optional=block.optional,
         is_path=block.under is not None,
@@ -136,12 +147,12 @@ def _check(name: str, block: Constraint, locate: Locate) -> ArgumentCheck:
 
 def _checks(block: Constraint, locate: Locate) -> Iterator[tuple[str, Check]]:
     if block.enum is not None:
-        yield f"be one of {', '.join(map(repr, block.enum))}", constraints.one_of(block.enum)
+        yield f"be one of {', '.join(map(json.dumps, block.enum))}", constraints.one_of(block.enum)
     if block.pattern is not None:
         yield f"match {block.pattern}", constraints.matching(block.pattern)
     if block.minimum is not None or block.maximum is not None:
-        low = "" if block.minimum is None else f" from {block.minimum:g}"
-        high = "" if block.maximum is None else f" up to {block.maximum:g}"
+        low = "" if block.minimum is None else f" from {block.minimum:.15g}"
+        high = "" if block.maximum is None else f" up to {block.maximum:.15g}"
         yield f"be a number{low}{high}", constraints.between(block.minimum, block.maximum)
     if block.max_length is not None:
         yield f"be text of at most {block.max_length} characters", constraints.no_longer(block.max_length)

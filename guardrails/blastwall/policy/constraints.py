@@ -34,27 +34,43 @@ class ArgumentCheck:
     is_path: bool
 
     def holds(self, arguments: FrozenDict, resolved: Resolved, *, any_member: bool) -> Truth:
-        """Say whether the demand holds; with `any_member` (deny rules) one member of a list is enough."""
+        """Say whether the demand holds; with `any_member` (deny rules) one member of a list is enough.
+
+        An empty list counts as absent, and so does a null that was not asked for.
+        """
         present, value = self.find(arguments)
-        if not present:
+        if present is Truth.UNKNOWN:
+            return present
+        if present is Truth.NO or (value == () and self.checks):
             return truth.of(self.optional)
         whole = truth.every(check(value, resolved) for check in self.whole)
-        if not isinstance(value, tuple):
-            return min(whole, self._member(value, resolved))
-        combine = truth.some if any_member and self.checks else truth.every
-        return min(whole, combine(self._member(member, resolved) for member in value))
+        if isinstance(value, tuple):
+            combine = truth.some if any_member and self.checks else truth.every
+            return min(whole, combine(self._member(member, resolved) for member in value))
+        held = min(whole, self._member(value, resolved))
+        return truth.of(self.optional) if value is None and held is not Truth.YES else held
 
     def _member(self, value: Json, resolved: Resolved) -> Truth:
         return truth.every(check(value, resolved) for check in self.checks)
 
-    def find(self, arguments: FrozenDict) -> tuple[bool, Json]:
-        """Give whether the argument is there, and its value."""
+    def find(self, arguments: FrozenDict) -> tuple[Truth, Json]:
+        """Give whether the argument is there, and its value.
+
+        UNKNOWN: something that is no object stands on the way to it, or an argument has the whole
+        path, dots and all, for its name.
+        """
+        if len(self.path) > 1 and ".".join(self.path) in arguments:
+            return Truth.UNKNOWN, None
         value: Json = arguments
         for name in self.path:
-            if not isinstance(value, Mapping) or name not in value:
-                return False, None
+            if value is None:
+                return Truth.NO, None
+            if not isinstance(value, Mapping):
+                return Truth.UNKNOWN, None
+            if name not in value:
+                return Truth.NO, None
             value = value[name]
-        return True, value
+        return Truth.YES, value
 
     def paths(self, arguments: FrozenDict) -> Iterable[str]:
         """Give the path texts that this demand needs resolved."""
@@ -66,11 +82,22 @@ class ArgumentCheck:
 
 
 def one_of(allowed: Iterable[Json]) -> Check:
-    """Demand one of these scalars, of the same JSON type (`true` is not 1)."""
-    wanted = frozenset((type(value), value) for value in allowed)
-    return lambda value, _: truth.of(
-        not isinstance(value, tuple | Mapping) and (type(value), value) in wanted
-    )
+    """Demand one of these scalars, of the same JSON type: `true` is not 1, but 1.0 is.
+
+    A value of a type that none of them has is UNKNOWN: a tool may take `"true"` for `true`.
+    """
+    wanted = frozenset((_kind(value), value) for value in allowed)
+    kinds = frozenset(kind for kind, _ in wanted)
+
+    def check(value: Json, _: Resolved) -> Truth:
+        kind = _kind(value)
+        return truth.of((kind, value) in wanted) if kind in kinds else Truth.UNKNOWN
+
+    return check
+
+
+def _kind(value: Json) -> type:
+    return float if type(value) is int else type(value)
 
 
 def matching(pattern: str) -> Check:
@@ -109,38 +136,42 @@ def no_more(limit: int) -> Check:
 
 def under(roots: Iterable[PurePath]) -> Check:
     """Demand a path that leads to one of these resolved folders, or below it, symlinks followed."""
-    wanted = tuple(roots)
+    wanted = tuple(f"{root}/".replace("//", "/") for root in roots)
 
     def check(value: Json, resolved: Resolved) -> Truth:
         target = resolved.get(value) if isinstance(value, str) else None
         if target is None:
             return Truth.UNKNOWN
-        return truth.of(any(PurePath(target).is_relative_to(root) for root in wanted))
+        return truth.of(f"{target}/".startswith(wanted))
 
     return check
 
 
 def to_hosts(patterns: Iterable[HostPattern]) -> Check:
-    """Demand a URL (or bare host) whose parsed host and port one of the patterns means."""
+    """Demand a URL (or bare host) whose parsed host and port one of the patterns covers."""
     wanted = tuple(patterns)
 
     def check(value: Json, _: Resolved) -> Truth:
         found = place(value) if isinstance(value, str) else None
         if found is None:
             return Truth.UNKNOWN
-        return truth.of(any(pattern.matches(found) for pattern in wanted))
+        return truth.some(pattern.covers(found) for pattern in wanted)
 
     return check
 
 
 def to_recipients(allowed: Iterable[str]) -> Check:
-    """Demand that every mail address in the text is listed, or of a listed `@domain`."""
+    """Demand that every mail address in the text is listed, or of a listed `@domain`.
+
+    Some listed and some not is UNKNOWN: not allowed, and not past a deny rule either.
+    """
     wanted = frozenset(allowed)
 
     def check(value: Json, _: Resolved) -> Truth:
         addresses = mail_addresses(value) if isinstance(value, str) else None
         if addresses is None:
             return Truth.UNKNOWN
-        return truth.of(all(a in wanted or "@" + a.rpartition("@")[2] in wanted for a in addresses))
+        listed = {a in wanted or "@" + a.rpartition("@")[2] in wanted for a in addresses}
+        return Truth.UNKNOWN if len(listed) > 1 else truth.of(True in listed)
 
     return check

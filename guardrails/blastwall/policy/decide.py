@@ -94,7 +94,7 @@ class Rule:
 
 def glob(pattern: str) -> "re2._Regexp[str]":
     """Compile a tool glob: `*` is any text, `?` one character, everything else itself."""
-    return re2.compile("".join({"*": ".*", "?": "."}.get(c) or re2.escape(c) for c in pattern))
+    return re2.compile("(?s)" + "".join({"*": ".*", "?": "."}.get(c) or re2.escape(c) for c in pattern))
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +244,12 @@ class Policy:
 
 
 def _unknown(call: ToolCall, known: Mapping[str, Connector]) -> Denied:
+    if not call.connector:
+        return Denied(
+            Reason.UNKNOWN_CONNECTOR,
+            f"{call.tool!r} belongs to no connector",
+            instead="name its connector where it is wrapped, or add it to a connector's `match.tools`",
+        )
     names = ", ".join(sorted(known)) or "none"
     return Denied(
         Reason.UNKNOWN_CONNECTOR,

@@ -1,17 +1,40 @@
 """The policy file as its user writes it: one class per block, strict, nothing unknown."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import re2
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from blastwall.policy.addresses import HostPattern, recipient
-from blastwall.screening import FAMILIES
+from blastwall.screening.settings import FAMILIES, FIXED
 from blastwall.values import Action, Confidentiality, Integrity
 
 
 class _Block(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+T = TypeVar("T")
+
+
+def _given(value: Any) -> Any:
+    if value is None:
+        raise ValueError(NO_VALUE)
+    return value
+
+
+NO_VALUE = "there is no value here: write one, or take it out"
+
+_Maybe = Annotated[T | None, BeforeValidator(_given)]
+"""A key that may be left out. `under:` with nothing behind it is a mistake: it would demand nothing."""
 
 
 def _pattern(text: str) -> str:
@@ -28,6 +51,18 @@ def _scalar(value: Any) -> Any:
     return value
 
 
+def _version(value: Any) -> Any:
+    if isinstance(value, bool | float):
+        raise ValueError("must be 1")
+    return value
+
+
+def _glob(text: str) -> str:
+    if re2.search(r"[\[\]{}()|^$\\!]", text):
+        raise ValueError("in a tool's name only `*` and `?` are special: write one entry for each name")
+    return text
+
+
 def _host(text: str) -> str:
     HostPattern.parse(text)
     return text
@@ -40,10 +75,19 @@ def _family(name: str) -> str:
     return name
 
 
+def _showable(chosen: dict[str, str]) -> dict[str, str]:
+    """Refuse what `Screening` refuses, where the policy says it."""
+    for family in FIXED:
+        if chosen.get(family, "quarantine") != "quarantine":
+            raise ValueError(f"the family {family!r} can only be quarantined: take it out")
+    return chosen
+
+
 _QUIET = re2.Options()
 _QUIET.log_errors = False
 
 _NonEmpty = Annotated[str, Field(min_length=1)]
+_Globs = Annotated[list[Annotated[_NonEmpty, AfterValidator(_glob)]], Field(min_length=1)]
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:_?[A-Za-z0-9.-])*$", max_length=32)]
 _Seconds = Annotated[float, Field(gt=0, le=86400)]
 _Count = Annotated[int, Field(ge=0)]
@@ -53,25 +97,31 @@ _Positive = Annotated[int, Field(gt=0)]
 class Constraint(_Block):
     """What must hold of one argument. All of it must; of every member, where the argument is a list."""
 
-    enum: Annotated[list[Annotated[Any, AfterValidator(_scalar)]], Field(min_length=1)] | None = None
-    pattern: Annotated[str, AfterValidator(_pattern)] | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    max_length: _Count | None = None
-    under: Annotated[list[_NonEmpty], Field(min_length=1)] | None = None
-    hosts: Annotated[list[Annotated[str, AfterValidator(_host)]], Field(min_length=1)] | None = None
-    recipients: Annotated[list[Annotated[str, AfterValidator(recipient)]], Field(min_length=1)] | None = None
-    max_items: _Count | None = None
+    enum: _Maybe[Annotated[list[Annotated[Any, AfterValidator(_scalar)]], Field(min_length=1)]] = None
+    pattern: _Maybe[Annotated[str, AfterValidator(_pattern)]] = None
+    minimum: _Maybe[float] = None
+    maximum: _Maybe[float] = None
+    max_length: _Maybe[_Count] = None
+    under: _Maybe[Annotated[list[_NonEmpty], Field(min_length=1)]] = None
+    hosts: _Maybe[Annotated[list[Annotated[str, AfterValidator(_host)]], Field(min_length=1)]] = None
+    recipients: _Maybe[Annotated[list[Annotated[str, AfterValidator(recipient)]], Field(min_length=1)]] = None
+    max_items: _Maybe[_Count] = None
     optional: bool = False
+
+    @model_validator(mode="after")
+    def _satisfiable(self) -> Self:
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError("no number is at least `minimum` and at most `maximum`: swap them")
+        return self
 
 
 class Hints(_Block):
     """MCP's tool annotations, by their own names."""
 
-    read_only: bool | None = Field(None, alias="readOnlyHint")
-    destructive: bool | None = Field(None, alias="destructiveHint")
-    idempotent: bool | None = Field(None, alias="idempotentHint")
-    open_world: bool | None = Field(None, alias="openWorldHint")
+    read_only: _Maybe[bool] = Field(None, alias="readOnlyHint")
+    destructive: _Maybe[bool] = Field(None, alias="destructiveHint")
+    idempotent: _Maybe[bool] = Field(None, alias="idempotentHint")
+    open_world: _Maybe[bool] = Field(None, alias="openWorldHint")
 
 
 class When(_Block):
@@ -85,18 +135,18 @@ class RuleBlock(_Block):
 
     id: _Name
     effect: Literal["allow", "ask", "deny"]
-    tools: Annotated[list[_NonEmpty], Field(min_length=1)]
-    when: When | None = None
+    tools: _Globs
+    when: _Maybe[When] = None
     args: dict[_NonEmpty, Constraint] = {}
-    sandbox: str | None = None
-    otherwise: Literal["ask", "deny"] | None = None
+    sandbox: _Maybe[str] = None
+    otherwise: _Maybe[Literal["ask", "deny"]] = None
     instead: str = ""
 
 
 class Match(_Block):
     """Which tools of an agent belong to a connector without being told."""
 
-    tools: Annotated[list[_NonEmpty], Field(min_length=1)]
+    tools: _Globs
 
 
 class ServerBlock(_Block):
@@ -105,7 +155,7 @@ class ServerBlock(_Block):
     command: _NonEmpty
     args: list[str] = []
     env: dict[str, str] = {}
-    sandbox: str | None = None
+    sandbox: _Maybe[str] = None
     start_s: _Seconds = 30.0
     call_s: _Seconds = 120.0
 
@@ -113,20 +163,21 @@ class ServerBlock(_Block):
 class ScreeningBlock(_Block):
     """How outputs are screened."""
 
-    max_bytes: _Positive | None = None
-    actions: dict[
-        Annotated[str, AfterValidator(_family)], Literal["pass", "mark", "redact", "quarantine"]
+    max_bytes: _Maybe[_Positive] = None
+    actions: Annotated[
+        dict[Annotated[str, AfterValidator(_family)], Literal["pass", "mark", "redact", "quarantine"]],
+        AfterValidator(_showable),
     ] = {}
 
 
 class ConnectorBlock(_Block):
     """One source of tools."""
 
-    match: Match | None = None
+    match: _Maybe[Match] = None
     trust_annotations: bool = False
-    directory: _NonEmpty | None = None
-    server: ServerBlock | None = None
-    screening: ScreeningBlock | None = None
+    directory: _Maybe[_NonEmpty] = None
+    server: _Maybe[ServerBlock] = None
+    screening: _Maybe[ScreeningBlock] = None
     rules: list[RuleBlock] = []
 
 
@@ -134,7 +185,7 @@ class SandboxBlock(_Block):
     """One profile."""
 
     strength: Literal["os", "container", "vm"] = "os"
-    workspace: _NonEmpty | None = None
+    workspace: _Maybe[_NonEmpty] = None
     read: list[_NonEmpty] = []
     mask: list[_NonEmpty] = []
     env: dict[str, str] = {}
@@ -169,7 +220,7 @@ class LabelBlock(_Block):
 class StateBlock(_Block):
     """Where the audit log and the quarantine are."""
 
-    directory: _NonEmpty | None = None
+    directory: _Maybe[_NonEmpty] = None
     durability: Literal["process-crash", "power-loss"] = "process-crash"
     arguments: Literal["full", "digest"] = "full"
 
@@ -186,7 +237,7 @@ class Defaults(_Block):
 class Document(_Block):
     """A whole policy file."""
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(_version)]
     defaults: Defaults = Defaults()
     connectors: Annotated[dict[_Name, ConnectorBlock], Field(min_length=1)]
     sandboxes: dict[_Name, SandboxBlock] = {}

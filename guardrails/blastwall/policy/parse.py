@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -11,8 +12,9 @@ from pydantic import BaseModel, ValidationError
 from blastwall.errors import PolicyError, Problem
 from blastwall.policy.assemble import assemble
 from blastwall.policy.decide import Policy
-from blastwall.policy.model import Document
+from blastwall.policy.model import NO_VALUE, Document, Hints
 from blastwall.policy.source import MAX_BYTES, Loc, Mistake, Source, read
+from blastwall.values import WORST_CASE
 
 Resolve = Callable[[str, Path | None], str | None]
 """Where a path leads (`blastwall.paths.resolve`), handed in so that this room touches no file system."""
@@ -74,24 +76,65 @@ def _mistake(error: Mapping[str, Any], source: Source) -> Mistake:
 
 
 def _message(error: Mapping[str, Any], loc: Loc) -> str:
-    match error["type"]:
+    kind, value = error["type"], error["input"]
+    match kind:
         case "extra_forbidden":
-            return f"unknown key {loc[-1]!r}{_meant(str(loc[-1]), _fields(loc[:-1]))}"
+            known = _fields(loc[:-1])
+            meant = _meant(str(loc[-1]), known) or f" (there are {', '.join(known)})"
+            return f"unknown key {loc[-1]!r}{meant}"
         case "missing":
             return f"the key {loc[-1]!r} is missing"
-        case "literal_error":
-            wanted = error["ctx"]["expected"]
-            meant = _meant(str(error["input"]), wanted.split("'"))
-            return f"must be {wanted}, not {error['input']!r}{meant}"
-        case "model_type" | "model_attributes_type" | "dict_type":
-            return "must be a block of `key: value` lines"
         case "value_error":
             return str(error["ctx"]["error"])
-        case "string_pattern_mismatch":
-            return "a name is letters, digits, `-`, `.` and single `_`, at most 32 of them"
+        case _ if value is None:
+            return NO_VALUE if loc else "the file is empty: a policy starts with `version: 1`"
+        case "literal_error":
+            wanted = error["ctx"]["expected"]
+            meant = _meant(value, wanted.split("'")[1::2]) if isinstance(value, str) else ""
+            return f"must be {wanted}, not {_shown(value)}{meant}"
+        case "string_type" if isinstance(value, bool | int | float):
+            return f"must be text, not {_shown(value)}: put it in quotes"
+        case _ if kind in _DEMANDS:
+            return _DEMANDS[kind].format(value=_shown(value), **error.get("ctx", {}))
         case _:
             text: str = error["msg"]
             return text[0].lower() + text[1:]
+
+
+_NAME = "a name is letters, digits, `-`, `.` and single `_`, at most 32 of them"
+_BLOCK = "must be a block of `key: value` lines, not {value}"
+_DEMANDS = {
+    "model_type": _BLOCK,
+    "dict_type": _BLOCK,
+    "list_type": "must be a list, not {value}: write `[a, b]`, or a line `- a` for each",
+    "string_type": "must be text, not {value}",
+    "bool_type": "must be true or false, not {value}",
+    "int_type": "must be a whole number, not {value}",
+    "int_from_float": "must be a whole number, not {value}",
+    "float_type": "must be a number, not {value}",
+    "finite_number": "must be a number, and this is too large for one",
+    "greater_than": "must be more than {gt:g}, not {value}",
+    "greater_than_equal": "must be at least {ge:g}, not {value}",
+    "less_than_equal": "must be at most {le:g}, not {value}",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+    "string_pattern_mismatch": _NAME,
+    "string_too_long": _NAME,
+}
+"""What each kind of pydantic's errors means to the user."""
+
+
+def _shown(value: Any) -> str:
+    """Show a value as YAML has it, and no more of it than helps."""
+    if isinstance(value, dict):
+        return "a block"
+    if isinstance(value, list):
+        return "a list"
+    text = repr(value) if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+_SHOWN = 60
 
 
 def _meant(written: str, known: list[str]) -> str:
@@ -128,7 +171,7 @@ def _unsound(data: Any, source: Source, resolve: Callable[[str], str | None]) ->
     sandboxes = _block(_block(data).get("sandboxes"))
     for loc, value in _paths(data):
         if isinstance(value, str) and resolve(value) is None:
-            message = f"{value!r} leads nowhere certain: write a path without ~, $ or ://"
+            message = f"{value!r} leads nowhere certain: write a plain path, without ~, $ or ://"
             yield Mistake(loc, message)
     for name, connector in _block(_block(data).get("connectors")).items():
         here: Loc = ("connectors", name)
@@ -139,11 +182,12 @@ def _unsound(data: Any, source: Source, resolve: Callable[[str], str | None]) ->
             loc = (*here, "rules", i)
             yield from _known_sandbox(loc, _block(rule), sandboxes)
             yield from _rule(loc, _block(rule), trusted=_block(connector).get("trust_annotations") is True)
-            if (identity := _block(rule).get("id")) in seen:
+            identity = _block(rule).get("id")
+            if not isinstance(identity, str):
+                continue
+            if seen.setdefault(identity, i) != i:
                 first = source.place((*here, "rules", seen[identity], "id"))[0]
                 yield Mistake((*loc, "id"), f"the id {identity!r} stands twice, first on line {first}")
-            elif isinstance(identity, str):
-                seen[identity] = i
 
 
 def _rule(loc: Loc, rule: dict[str, Any], *, trusted: bool) -> Iterator[Mistake]:
@@ -162,10 +206,24 @@ def _rule(loc: Loc, rule: dict[str, Any], *, trusted: bool) -> Iterator[Mistake]
             "a server's own annotations can't loosen a rule: set trust_annotations: true on the connector,"
             " or name the tools",
         )
+    if deny and not trusted and _hints(rule).items() - _WORST.items():
+        yield Mistake(
+            (*loc, "when"),
+            "this never applies: without trust_annotations: true every tool counts as the worst case",
+        )
     for name, constraint in _block(rule.get("args")).items():
         wanted = set(_block(constraint)) - {"optional"}
         if isinstance(constraint, dict) and not wanted:
-            yield Mistake((*loc, "args", name), "this demands nothing: write a constraint or leave it out")
+            yield Mistake((*loc, "args", name), "this demands nothing: say what must hold, or take it out")
+
+
+_WORST = {field.alias or name: getattr(WORST_CASE, name) for name, field in Hints.model_fields.items()}
+"""What a rule may suppose of a tool whose server is not trusted."""
+
+
+def _hints(rule: dict[str, Any]) -> dict[str, bool]:
+    written = _block(_block(rule.get("when")).get("annotations"))
+    return {hint: value for hint, value in written.items() if hint in _WORST and isinstance(value, bool)}
 
 
 def _known_sandbox(loc: Loc, block: dict[str, Any], known: dict[str, Any]) -> Iterator[Mistake]:

@@ -10,6 +10,9 @@ import yaml
 MAX_BYTES = 1 << 18
 """Largest policy file, in bytes. Policies are hundreds of lines; a parser bomb is more."""
 
+MAX_DEPTH = 24
+"""Deepest nesting; a policy's own blocks end at 9."""
+
 Loc = tuple[str | int, ...]
 Place = tuple[int, int]
 
@@ -50,10 +53,10 @@ class _Core(yaml.SafeLoader):
 for _tag, _pattern, _first in (
     ("null", r"(?:~|null|Null|NULL|)\Z", ["~", "n", "N", ""]),
     ("bool", r"(?:true|True|TRUE|false|False|FALSE)\Z", list("tTfF")),
-    ("int", r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z", list("-+0123456789")),
+    ("int", r"(?:[-+]?[0-9]{1,30}|0o[0-7]{1,30}|0x[0-9a-fA-F]{1,30})\Z", list("-+0123456789")),
     ("float", r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)\Z", list("-+0123456789.")),
 ):
-    _Core.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)  # type: ignore[no-untyped-call]
+    _Core.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
 
 
 def read(text: str) -> Source:
@@ -63,29 +66,64 @@ def read(text: str) -> Source:
         source.mistakes.extend(_forbidden(text))
         node = None if source.mistakes else yaml.compose(text, Loader=_Core)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        source.mistakes.append(Mistake((), f"this is not YAML: {error.problem or error.context}", place))
+        source.mistakes.append(_syntax(error))
         return source
-    except yaml.YAMLError as error:
-        source.mistakes.append(Mistake((), f"this is not YAML: {error}".splitlines()[0], (1, 1)))
-        return source
-    except RecursionError:
-        source.mistakes.append(Mistake((), "nested too deeply", (1, 1)))
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
+        source.mistakes.append(Mistake((), f"the character U+{error.character:04X} is not allowed", place))
         return source
     if node is not None:
         source.data = _value(node, (), source)
     return source
 
 
+def _syntax(error: yaml.MarkedYAMLError) -> Mistake:
+    problem = error.problem or ""
+    unclosed = "end of stream" in problem or "stream end" in problem
+    mark = error.context_mark if unclosed else error.problem_mark
+    meaning = next(
+        (said for fragment, said in _SYNTAX if fragment in problem), f"this is not YAML: {problem}"
+    )
+    return Mistake((), meaning, (mark.line + 1, mark.column + 1) if mark else (1, 1))
+
+
+_SYNTAX = (
+    ("found another document", "a policy is one document: take this `---` out"),
+    ("character '\\t'", "a tab can't stand here: indent with spaces"),
+    ("that cannot start any token", "text that starts like this belongs in quotes"),
+    ("but found '<block", "this is not indented like the lines above it"),
+    ("end of stream", "this quote is never closed"),
+    ("stream end", "this bracket is never closed"),
+    (
+        "mapping values are not allowed",
+        "a second `key:` on one line: text with a colon belongs in quotes",
+    ),
+)
+"""What PyYAML's own words mean to the user."""
+
+
 def _forbidden(text: str) -> Iterator[Mistake]:
+    depth = 0
     for token in yaml.scan(text, Loader=_Core):
+        place = (token.start_mark.line + 1, token.start_mark.column + 1)
         if isinstance(token, yaml.AliasToken | yaml.AnchorToken | yaml.TagToken):
-            mark = token.start_mark
             kind = type(token).__name__.removesuffix("Token").lower()
-            yield Mistake(
-                (), f"a YAML {kind} is not allowed here: write it out", (mark.line + 1, mark.column + 1)
-            )
+            yield Mistake((), f"a YAML {kind} is not allowed here: write it out", place)
+        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+        if depth > MAX_DEPTH:
+            # The time that PyYAML takes for brackets grows with the square of their depth.
+            yield Mistake((), f"nested deeper than {MAX_DEPTH} levels", place)
+            return
+
+
+_OPENING = (
+    yaml.BlockSequenceStartToken,
+    yaml.BlockMappingStartToken,
+    yaml.FlowSequenceStartToken,
+    yaml.FlowMappingStartToken,
+)
+_CLOSING = (yaml.BlockEndToken, yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken)
 
 
 def _value(node: yaml.Node, loc: Loc, source: Source) -> Any:

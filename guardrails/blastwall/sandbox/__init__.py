@@ -1,9 +1,14 @@
 """Sandboxes: what a tool call may touch, enforced by the operating system."""
 
+from typing import TYPE_CHECKING, Any
+
 from blastwall.sandbox.bubblewrap import Prepared, prepare
 from blastwall.sandbox.doctor import Check, Probe, escapes, probe
 from blastwall.sandbox.process import Completed, kill, run
 from blastwall.sandbox.python import ToolRaised, acall, call
+
+if TYPE_CHECKING:
+    from blastwall.sandbox.process_async import arun
 
 __all__ = [
     "Check",
@@ -12,6 +17,7 @@ __all__ = [
     "Probe",
     "ToolRaised",
     "acall",
+    "arun",
     "call",
     "escapes",
     "kill",
@@ -19,3 +25,11 @@ __all__ = [
     "probe",
     "run",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "arun":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from blastwall.sandbox.process_async import arun  # noqa: PLC0415  # asyncio costs 60 ms to import
+
+    return arun

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 _CLONE_NEWUSER = 0x10000000
-_PTRACE_ATTACH = 16
+_PTRACE_SEIZE = 0x4206  # attaches without stopping it
 _KEYCTL, _IO_URING_SETUP = (250, 425) if os.uname().machine == "x86_64" else (219, 425)
 
 
@@ -26,7 +26,7 @@ def attempts(canary: str, port: int, pid: int) -> dict[str, Callable[[], object]
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
     def attach_to_init() -> None:
-        if libc.ptrace(_PTRACE_ATTACH, 1, 0, 0) == -1:
+        if libc.ptrace(_PTRACE_SEIZE, 1, 0, 0) == -1:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
     return {
@@ -48,6 +48,8 @@ def attempts(canary: str, port: int, pid: int) -> dict[str, Callable[[], object]
         "mount a file system": lambda: _mount(libc),
         "raise a resource limit": _raise_limit,
         "use a descriptor that leaked in": _leaked,
+        "see the caller's environment": _environment,
+        "find a profile's secret in a command line": _command_lines,
     }
 
 
@@ -80,6 +82,18 @@ def _leaked() -> None:
     alive = [number for number in found if os.path.exists(f"/proc/self/fd/{number}")]
     if not alive:
         raise OSError(9, "there is none")
+
+
+def _environment() -> None:
+    own = {"PATH", "HOME", "LANG", "TMPDIR", "PWD", "LC_CTYPE", "BLASTWALL_CANARY"}
+    if not (set(json.load(sys.stdin)) & set(os.environ)) - own:
+        raise OSError(2, "nothing of it is there")
+
+
+def _command_lines() -> None:
+    secret = os.environ["BLASTWALL_CANARY"].encode()
+    if not any(secret in line.read_bytes() for line in Path("/proc").glob("[0-9]*/cmdline")):
+        raise OSError(2, "it is in none")
 
 
 def main() -> None:

@@ -3,24 +3,30 @@
 import functools
 import math
 import os
+import pwd
 import shutil
+import stat
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import assert_never
 
 from blastwall.errors import BackendError, SandboxUnavailable
 from blastwall.sandbox import seccomp
-from blastwall.sandbox.mounts import Kind, Mount, mounts
+from blastwall.sandbox.mounts import SYSTEM, Kind, Mount, mounts, within
 from blastwall.values import Profile, Strength
 
 NOBODY = 65534
-HOME = "/home/sandbox"
-SCRATCH = "/workspace"
+HOME = "/run/home"
+SCRATCH = "/run/workspace"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 _STAGE = "/stage"
 _MIB = 1 << 20
+_OWNER_WRITES = stat.S_IWUSR | stat.S_IXUSR
+_STACK = 8 * _MIB
+"""The usual soft limit; without a hard one, a stack could grow where RLIMIT_DATA doesn't look."""
 
 _Bind = Callable[[Mount], list[str]]
 """Gives the bubblewrap arguments that put one mount in its place."""
@@ -33,6 +39,11 @@ class Prepared:
     argv: tuple[str, ...]
     env: dict[str, str]
     pass_fds: tuple[int, ...]
+    status: int
+    """A file in which bubblewrap says which process is the first inside, and how the command ended.
+
+    A file rather than a pipe: nobody has to read it, and one who reads may come late.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +87,7 @@ def prepare(argv: Sequence[str], profile: Profile, *, read: Iterable[Path] = ())
 
     Start `Prepared.argv` within the `with` block, with its environment and descriptors and a session of its
     own; the descriptors are closed at its end, and the started process no longer needs them. Killing the
-    started process kills everything inside.
+    started process kills everything inside, and so does the end of the thread that started it.
 
     Args:
         argv: The command and its arguments, as seen inside.
@@ -105,7 +116,7 @@ def prepare(argv: Sequence[str], profile: Profile, *, read: Iterable[Path] = ())
         else:
             _check_writable(profile)
             start = (found.bwrap, "--args", holder.words(_arguments(profile, shown, holder, _pinned(holder))))
-        yield Prepared((*start, "--", *limited), {}, tuple(holder.descriptors))
+        yield Prepared((*start, "--", *limited), {}, tuple(holder.descriptors), int(holder.status))
 
 
 class _Holder:
@@ -114,6 +125,8 @@ class _Holder:
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
         self.descriptors: list[int] = []
+        self.status = self.content("status", b"")
+        self.status_inside = self._hold(os.dup(int(self.status)))
 
     def _hold(self, descriptor: int) -> str:
         self._stack.callback(os.close, descriptor)
@@ -127,8 +140,16 @@ class _Holder:
         return held
 
     def words(self, words: Iterable[str]) -> str:
-        """Hold arguments: by descriptor, nothing of them shows in /proc/PID/cmdline."""
-        return self.content("arguments", b"".join(os.fsencode(word) + b"\0" for word in words))
+        """Hold arguments: by descriptor, nothing of them shows in /proc/PID/cmdline.
+
+        Raises:
+            BackendError: when a word holds a NUL, which would end it and begin another.
+
+        """
+        encoded = [os.fsencode(word) for word in words]
+        if any(b"\0" in word for word in encoded):
+            raise BackendError("the sandbox profile holds a NUL character: take it out of its `env`")
+        return self.content("arguments", b"".join(word + b"\0" for word in encoded))
 
     def path(self, path: str) -> str:
         """Hold a path as it is now. Whoever swaps it for another afterwards swaps nothing for us.
@@ -141,17 +162,27 @@ class _Holder:
             held = self._hold(os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
         except OSError as error:
             raise BackendError(f"{path} can't be opened: {error.strerror}") from None
-        if os.readlink(f"/proc/self/fd/{held}") != path:
+        if os.readlink(f"/proc/self/fd/{held}") != path or stat.S_ISLNK(os.fstat(int(held)).st_mode):
             raise BackendError(f"{path} was swapped for something else")
         return held
 
 
 def _pinned(holder: _Holder) -> _Bind:
     def bind(mount: Mount) -> list[str]:
-        option = "--bind" if mount.kind is Kind.WRITE else "--ro-bind"
-        if mount.ours:
-            return [f"{option}-fd", holder.path(mount.source), mount.target]
-        return [option, mount.source, mount.target]
+        match mount.kind:
+            case Kind.READ | Kind.WRITE:
+                option = "--bind" if mount.kind is Kind.WRITE else "--ro-bind"
+                if mount.ours:
+                    return [f"{option}-fd", holder.path(mount.source), mount.target]
+                return [option, mount.source, mount.target]
+            case Kind.SYMLINK:
+                return ["--symlink", mount.source, mount.target]
+            case Kind.EMPTY_FOLDER:
+                return ["--size", "4096", "--tmpfs", mount.target, "--remount-ro", mount.target]
+            case Kind.EMPTY_FILE:
+                return ["--perms", "0444", "--ro-bind-data", holder.content("empty", b""), mount.target]
+            case _:
+                assert_never(mount.kind)
 
     return bind
 
@@ -166,28 +197,36 @@ def _as_another_user(
     closed folder such as /root; setpriv drops every privilege; a second bubblewrap builds from the stage.
     """
     user, group = _user(profile)
-    staged: dict[str, str] = {}
-    stage: list[str] = ["--die-with-parent", "--ro-bind", "/usr", "/usr", "--dir", "/tmp"]  # noqa: S108
-    stage += ["--dev-bind", "/dev", "/dev", "--bind", "/proc", "/proc", "--perms", "0755", "--dir", _STAGE]
-    for path in ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"):
+    # In a process namespace, since a dying process of one user can't take one of another along.
+    stage = ["--die-with-parent", "--unshare-pid", "--info-fd", holder.status]
+    stage += ["--dev-bind", "/dev", "/dev", "--bind", "/proc", "/proc"]
+    stage += ["--dir", "/tmp", "--perms", "0755", "--dir", _STAGE]  # noqa: S108
+    for path in (*SYSTEM, "/etc"):
         if os.path.islink(path):
             stage += ["--symlink", os.readlink(path), path]
         elif os.path.isdir(path):
             stage += ["--ro-bind", path, path]
     pin = _pinned(holder)
-    for number, mount in enumerate(m for m in shown if m.kind in (Kind.READ, Kind.WRITE)):
-        place = f"{_STAGE}/{number}"
-        staged[mount.target] = place
-        stage += [*pin(mount)[:-1], place]
+
+    staged: dict[str, str] = {}
 
     def bind(mount: Mount) -> list[str]:
-        option = "--bind" if mount.kind is Kind.WRITE else "--ro-bind"
-        return [option, staged[mount.target], mount.target]
+        if mount.ours:
+            staged[mount.target] = place = f"{_STAGE}/{len(stage)}"
+            stage.extend([*pin(mount)[:-1], place])
+            return ["--bind" if mount.kind is Kind.WRITE else "--ro-bind", place, mount.target]
+        top = next((top for top in staged if within(mount.target, [top])), None)
+        if mount.kind in (Kind.READ, Kind.WRITE) or top is None:
+            return pin(mount)
+        # A cover below a closed folder: only root can put it there.
+        stage.extend(pin(replace(mount, target=staged[top] + "/" + os.path.relpath(mount.target, top))))
+        return []
 
-    become = (found.setpriv, f"--reuid={user}", f"--regid={group}", "--clear-groups", "--bounding-set=-all")
     inside = holder.words(_arguments(profile, shown, holder, bind))
-    first = holder.words(stage)
-    return (found.bwrap, "--args", first, "--", *become, "--inh-caps=-all", found.bwrap, "--args", inside)
+    become = [found.setpriv, f"--reuid={user}", f"--regid={group}", "--clear-groups", "--inh-caps=-all"]
+    # A change of user clears the parent-death signal: setpriv asks for it again.
+    become += ["--bounding-set=-all", "--pdeathsig=KILL"]
+    return (found.bwrap, "--args", holder.words(stage), "--", *become, found.bwrap, "--args", inside)
 
 
 def _user(profile: Profile) -> tuple[int, int]:
@@ -202,7 +241,17 @@ def _user(profile: Profile) -> tuple[int, int]:
             f"the workspace {profile.workspace} belongs to root, and nothing in a sandbox runs as root:"
             f" chown -R {NOBODY}:{NOBODY} {profile.workspace}, or use a folder of an ordinary user"
         )
-    return owner.st_uid, owner.st_gid
+    if owner.st_mode & _OWNER_WRITES != _OWNER_WRITES:
+        raise BackendError(f"the owner of the workspace {profile.workspace} may not write it: chmod u+rwx it")
+    return owner.st_uid, _group(owner.st_uid)
+
+
+def _group(user: int) -> int:
+    """Give a user's own group, never root's: a folder's group may be one that reads more than its owner."""
+    try:
+        return pwd.getpwuid(user).pw_gid or NOBODY
+    except KeyError:
+        return NOBODY
 
 
 def _check_writable(profile: Profile) -> None:
@@ -216,7 +265,12 @@ def _arguments(profile: Profile, shown: tuple[Mount, ...], holder: _Holder, bind
     private = ["--size", size, "--perms", "0700", "--tmpfs"]
     words = ["--unshare-all", "--unshare-user", "--disable-userns", "--assert-userns-disabled"]
     words += ["--new-session", "--die-with-parent", "--cap-drop", "ALL", "--hostname", "sandbox"]
-    words += ["--seccomp", holder.content("seccomp", seccomp.program())]
+    words += [
+        "--seccomp",
+        holder.content("seccomp", seccomp.program()),
+        "--json-status-fd",
+        holder.status_inside,
+    ]
     early = [mount for mount in shown if mount.target == "/"]
     for mount in early:
         words += bind(mount)
@@ -226,33 +280,26 @@ def _arguments(profile: Profile, shown: tuple[Mount, ...], holder: _Holder, bind
         words += [*private, SCRATCH]
     for mount in shown:
         if mount not in early:
-            words += _place(mount, bind)
-    if not early:
-        words += _identity(profile, holder)
-        words += ["--remount-ro", "/"]
-    return [*words, "--chdir", str(profile.workspace or SCRATCH), *_environment(profile)]
+            words += bind(mount)
+    words += _identity(profile, shown, holder)
+    start = os.path.abspath(profile.workspace) if profile.workspace is not None else SCRATCH
+    return [*words, "--remount-ro", "/", "--chdir", start, *_environment(profile)]
 
 
-def _place(mount: Mount, bind: _Bind) -> list[str]:
-    match mount.kind:
-        case Kind.READ | Kind.WRITE:
-            return bind(mount)
-        case Kind.SYMLINK:
-            return ["--symlink", mount.source, mount.target]
-        case Kind.EMPTY_FOLDER:
-            return ["--size", "4096", "--tmpfs", mount.target, "--remount-ro", mount.target]
-        case Kind.EMPTY_FILE:
-            return ["--ro-bind", "/dev/null", mount.target]
-
-
-def _identity(profile: Profile, holder: _Holder) -> list[str]:
-    """Give /etc/passwd and /etc/group of our own making: the host's accounts are nobody's business inside."""
+def _identity(profile: Profile, shown: tuple[Mount, ...], holder: _Holder) -> list[str]:
+    """Give files of our own making: the host's accounts and names are nobody's business inside."""
     user, group = _user(profile)
-    passwd = f"root:x:0:0::/:/bin/false\nsandbox:x:{user}:{group}::{HOME}:/bin/sh\n"
-    groups = f"root:x:0:\nsandbox:x:{group}:\n"
+    files = {
+        "/etc/passwd": f"root:x:0:0::/:/bin/false\nsandbox:x:{user}:{group}::{HOME}:/bin/sh\n",
+        "/etc/group": f"root:x:0:\nsandbox:x:{group}:\n",
+        "/etc/hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
+    }
+    readable = [mount.target for mount in shown if mount.kind is Kind.READ]
     return [
-        *("--ro-bind-data", holder.content("passwd", passwd.encode()), "/etc/passwd"),
-        *("--ro-bind-data", holder.content("group", groups.encode()), "/etc/group"),
+        word
+        for path, text in files.items()
+        if not within(path, readable)
+        for word in ("--perms", "0444", "--file", holder.content(path, text.encode()), path)
     ]
 
 
@@ -267,10 +314,11 @@ def _limits(profile: Profile) -> list[str]:
 
     RLIMIT_DATA rather than RLIMIT_AS: runtimes such as node reserve far more address space than they use.
     """
-    seconds = math.ceil(profile.timeout_s) + 1
+    seconds, memory = math.ceil(profile.timeout_s) + 1, profile.memory_mb * _MIB
     return [
         f"--nproc={profile.processes}",
-        f"--data={profile.memory_mb * _MIB}",
+        f"--data={memory}",
+        f"--stack={min(_STACK, memory)}:{memory}",
         f"--nofile={profile.open_files}",
         f"--fsize={profile.file_mb * _MIB}",
         f"--cpu={seconds}",

@@ -14,22 +14,46 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 """Programs and libraries: root owns them, and nobody keeps secrets there."""
 
 ETC = (
-    "alternatives ca-certificates ca-certificates.conf fonts gai.conf host.conf ld.so.cache ld.so.conf"
-    " ld.so.conf.d locale.alias localtime magic mime.types nsswitch.conf os-release pki profile.d protocols"
-    " services ssl/certs ssl/openssl.cnf terminfo timezone"
+    "alternatives fonts ld.so.cache localtime mime.types nsswitch.conf os-release pki/ca-trust"
+    " pki/tls/cert.pem pki/tls/certs pki/tls/openssl.cnf protocols services ssl/certs ssl/openssl.cnf"
+    " terminfo timezone"
 ).split()
 """The parts of /etc that ordinary programs read. The rest of it does not exist inside."""
 
 SECRETS = (
-    ".aws .azure .bash_history .boto .cargo/credentials .cargo/credentials.toml .claude .claude.json .codex"
-    " .config/chromium .config/gcloud .config/gh .config/git/credentials .config/google-chrome .config/hub"
-    " .config/op .config/rclone .docker/config.json .gemini .git-credentials .gnupg .kube"
-    " .local/share/keyrings .local/state/blastwall .mozilla .netrc .npmrc .password-store .pgpass .pypirc"
-    " .python_history .ssh .terraform.d .vault-token .yarnrc.yml .zsh_history"
+    ".aws .azure .bash_history .boto .cache/huggingface/token .cargo/credentials .cargo/credentials.toml"
+    " .claude .claude.json .codex .composer/auth.json .config/BraveSoftware .config/chromium"
+    " .config/containers/auth.json .config/gcloud .config/gh .config/git/credentials .config/google-chrome"
+    " .config/hub .config/op .config/rclone .config/sops .databrickscfg .docker/config.json .fly"
+    " .gem/credentials .gemini .git-credentials .gnupg .gradle/gradle.properties .kaggle .kube"
+    " .local/share/keyrings .local/state/blastwall .m2/settings.xml .mozilla .my.cnf .mysql_history .netrc"
+    " .npmrc .oci .password-store .pgpass .psql_history .pypirc .python_history .s3cfg .ssh .terraform.d"
+    " .terraformrc .vault-token .yarnrc.yml .zsh_history"
 ).split()
 """Where people's credentials lie, under every home: covered whenever a read path would show them."""
 
-SYSTEM_SECRETS = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssh", "/etc/sudoers")
+SYSTEM_SECRETS = (
+    "/etc/shadow /etc/shadow- /etc/gshadow /etc/gshadow- /etc/ssh /etc/ssl/private /etc/sudoers /run/secrets"
+).split()
+
+_SHARED = (
+    "/",
+    *SYSTEM,
+    *"/boot /dev /dev/shm /etc /home /opt /proc /run /srv /sys /tmp /var /var/tmp".split(),
+)
+"""Folders that belong to everybody: no workspace."""
+
+_HOME_MARKS = (".ssh", ".bashrc", ".profile", ".zshrc", ".gnupg", ".aws")
+"""A folder that holds one of these is somebody's home, wherever it lies."""
+
+_OWN = ("/proc", "/dev", "/run", "/tmp")  # noqa: S108
+"""Folders of which the sandbox has its own."""
+
+_NO_HOMES = ("/", "/bin", "/dev", "/sbin", "/usr/bin", "/usr/sbin")
+"""What system accounts have for a home."""
+
+_MOST_LINKS = 40
+"""Symlinks that one path may pass, as on Linux (path_resolution(7))."""
 
 
 class Kind(Enum):
@@ -54,7 +78,7 @@ class Mount:
 
 
 def mounts(profile: Profile, read: Iterable[Path]) -> tuple[Mount, ...]:
-    """Decide what the sandbox sees, outermost first.
+    """Decide what the sandbox sees, outermost first. What is masked wins over everything.
 
     Args:
         profile: What may be touched.
@@ -64,73 +88,147 @@ def mounts(profile: Profile, read: Iterable[Path]) -> tuple[Mount, ...]:
         BackendError: when a path is missing, or the workspace is no folder that may be given away.
 
     """
-    shown = [_shown(path) for path in (*profile.read, *read)]
-    visible = list(dict.fromkeys(shown))
-    found = [*(() if "/" in visible else _system())]
-    found += [Mount(Kind.READ, path, path, ours=True) for path in sorted(visible, key=_depth)]
-    hidden = set(_hidden(profile))
+    found = [*_system(), *(mount for path in (*profile.read, *read) for mount in _shown(path))]
+    found = list(_outermost(found))
+    secrets, masked = set(_existing(_known(found))), set(_existing(map(str, profile.mask)))
     if profile.workspace is not None:
-        workspace = _workspace(profile.workspace, hidden)
+        workspace = _workspace(profile.workspace, secrets, masked)
         found.append(Mount(Kind.WRITE, workspace, workspace, ours=True))
-        visible.append(workspace)
-    found += [_cover(path) for path in sorted(hidden, key=_depth) if _within(path, visible)]
-    return tuple(found)
+    return (
+        *found,
+        *_covers(secrets | masked, [mount.target for mount in found if mount.kind is not Kind.SYMLINK]),
+    )
 
 
-def _shown(path: Path) -> str:
-    real = os.path.realpath(path)
-    if not os.path.exists(real):
-        raise BackendError(f"the sandbox profile reads {path}, which does not exist: take it off the profile")
-    return real
+def within(path: str, folders: Iterable[str]) -> bool:
+    """Say whether a real path is one of these, or below one."""
+    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
 
 
 def _system() -> Iterator[Mount]:
-    for path in SYSTEM:
-        if os.path.islink(path):
-            yield Mount(Kind.SYMLINK, path, os.readlink(path))
-        elif os.path.isdir(path):
-            yield Mount(Kind.READ, path, path)
-    for name in ETC:
-        path = f"/etc/{name}"
+    for path in (*SYSTEM, *(f"/etc/{name}" for name in ETC)):
         if os.path.islink(path):
             yield Mount(Kind.SYMLINK, path, os.readlink(path))
         elif os.path.exists(path):
             yield Mount(Kind.READ, path, path)
 
 
-def _hidden(profile: Profile) -> Iterator[str]:
-    """Give every path that must read as empty, and where it really lies, if it exists."""
-    homes = {str(Path.home()), *(entry.pw_dir for entry in pwd.getpwall() if entry.pw_dir != "/")}
-    named = [f"{home}/{secret}" for home in homes for secret in SECRETS]
-    for path in (*named, *SYSTEM_SECRETS, *map(str, profile.mask)):
-        if os.path.lexists(path):
-            yield os.path.realpath(path)
+def _shown(path: Path) -> Iterator[Mount]:
+    """Show a path under every name that it was given by: its symlinks, and where they lead."""
+    links, real = _followed(path)
+    for place, text in links.items():
+        yield Mount(Kind.SYMLINK, place, text)
+    if not os.path.exists(real):
+        raise BackendError(f"the sandbox profile reads {path}, which does not exist: take it off the profile")
+    if real in _OWN or within(real, ("/proc", "/dev")):
+        raise BackendError(f"the sandbox profile reads {path}, but every sandbox has its own {real}")
+    yield Mount(Kind.READ, real, real, ours=True)
 
 
-def _workspace(path: Path, hidden: set[str]) -> str:
-    """Check the one folder that may be written."""
+def _followed(path: Path) -> tuple[dict[str, str], str]:
+    """Give the symlinks on the way to a path, each where it lies, and the end of the way."""
+    links: dict[str, str] = {}
+    real, ahead = "/", os.path.abspath(path).split("/")[::-1]
+    while ahead:
+        name = ahead.pop()
+        if name in ("", "."):
+            continue
+        step = os.path.dirname(real) if name == ".." else os.path.join(real, name)
+        if name == ".." or not os.path.islink(step):
+            real = step
+            continue
+        if len(links) == _MOST_LINKS or step in links:
+            raise BackendError(f"the sandbox profile reads {path}, whose symlinks lead nowhere")
+        links[step] = os.readlink(step)
+        real = "/" if links[step].startswith("/") else real
+        ahead.extend(links[step].split("/")[::-1])
+    return links, real
+
+
+def _outermost(found: list[Mount]) -> Iterator[Mount]:
+    """Leave out what another mount shows already."""
+    kept: dict[str, Mount] = {}
+    folders: list[str] = []
+    for mount in sorted(found, key=lambda mount: _depth(mount.target)):
+        if mount.target in kept or within(mount.target, folders):
+            continue
+        kept[mount.target] = mount
+        if mount.kind is Kind.READ:
+            folders.append(mount.target)
+    yield from kept.values()
+
+
+def _known(found: list[Mount]) -> Iterator[str]:
+    """Give every path at which credentials may lie."""
+    shown = [mount.target for mount in found if mount.ours]
+    homes = {str(Path.home()), *(entry.pw_dir for entry in pwd.getpwall() if entry.pw_dir not in _NO_HOMES)}
+    homes.update(folder for top in ("/home", *shown) for folder in (top, *_folders(top)) if _is_home(folder))
+    yield from (secret for home in homes for secret in _secrets(home))
+    yield from SYSTEM_SECRETS
+
+
+def _existing(paths: Iterable[str]) -> Iterator[str]:
+    """Give where these really lie, if they exist."""
+    for path in paths:
+        real = os.path.realpath(path)
+        # Some people make their history a link to /dev/null.
+        if os.path.exists(real) and not within(real, ("/dev", "/proc")):
+            yield real
+
+
+_BY_FIRST = {
+    first: [secret for secret in SECRETS if secret.split("/")[0] == first]
+    for first in {secret.split("/")[0] for secret in SECRETS}
+}
+
+
+def _secrets(home: str) -> Iterator[str]:
+    for first in _names(home) & _BY_FIRST.keys():
+        yield from (f"{home}/{secret}" for secret in _BY_FIRST[first])
+
+
+def _is_home(folder: str) -> bool:
+    return any(os.path.lexists(f"{folder}/{mark}") for mark in _HOME_MARKS)
+
+
+def _names(folder: str) -> set[str]:
+    try:
+        return set(os.listdir(folder))
+    except PermissionError:
+        return set(_BY_FIRST)  # what can't be listed may still be passed through
+    except OSError:
+        return set()
+
+
+def _folders(top: str) -> Iterator[str]:
+    try:
+        with os.scandir(top) as entries:
+            yield from (entry.path for entry in entries if entry.is_dir())
+    except OSError:
+        return
+
+
+def _workspace(path: Path, secrets: set[str], masked: set[str]) -> str:
+    """Check the one folder that may be written. What is masked may lie in it, credentials may not."""
     given = os.path.abspath(path)
     if os.path.realpath(given) != given:
         raise BackendError(f"the workspace {path} is reached by a symlink: name the folder it leads to")
     if not os.path.isdir(given):
         raise BackendError(f"the workspace {path} is no folder: make it first")
     homes = {os.path.realpath(entry.pw_dir) for entry in pwd.getpwall()} | {os.path.realpath(Path.home())}
-    real_homes = {
-        home for home in homes if os.path.isdir(home) and home not in ("/", *SYSTEM, "/dev", "/proc")
-    }
-    if given in ("/", *SYSTEM, "/etc", "/dev", "/proc", "/tmp", "/run") or given in real_homes:  # noqa: S108
+    if given in _SHARED or within(given, ("/proc", "/sys")) or any(within(home, [given]) for home in homes):
         raise BackendError(f"{given} can't be a workspace: use a folder made for the task")
-    if _within(given, hidden) or any(_within(secret, [given]) for secret in hidden):
+    if within(given, secrets | masked) or any(within(secret, [given]) for secret in secrets):
         raise BackendError(f"the workspace {given} holds credentials or lies among them: use another folder")
     return given
 
 
-def _cover(path: str) -> Mount:
-    return Mount(Kind.EMPTY_FOLDER if os.path.isdir(path) else Kind.EMPTY_FILE, path)
-
-
-def _within(path: str, folders: Iterable[str]) -> bool:
-    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
+def _covers(hidden: set[str], visible: list[str]) -> Iterator[Mount]:
+    """Cover what would be seen, or has something below it that would; a cover needs none below itself."""
+    for path in sorted(hidden, key=_depth):
+        seen = within(path, visible) or any(within(shown, [path]) for shown in visible)
+        if seen and not within(path, hidden - {path}):
+            yield Mount(Kind.EMPTY_FOLDER if os.path.isdir(path) else Kind.EMPTY_FILE, path)
 
 
 def _depth(path: str) -> int:

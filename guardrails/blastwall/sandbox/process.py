@@ -1,7 +1,10 @@
 """One command in a sandbox, from start to end, blocking."""
 
 import contextlib
+import fcntl
 import os
+import re
+import select
 import selectors
 import signal
 import subprocess
@@ -11,10 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from blastwall.errors import BackendError, SandboxUnavailable
 from blastwall.sandbox.bubblewrap import Prepared, prepare
+from blastwall.sandbox.complaint import unavailable
 from blastwall.values import Profile
 
-_CHUNK = 1 << 16
+CHUNK = 1 << 16
+"""Bytes read at once."""
+
+_DYING_S = 5.0
+"""Longest wait for killed processes to be gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +31,7 @@ class Completed:
     """How a command ended.
 
     Attributes:
-        returncode: Its exit code; negative is the signal that killed it.
+        returncode: Its exit code; 128 + n when the signal n ended it, and negative when we killed it.
         stdout: What it wrote, up to the profile's `output_kb`.
         stderr: Likewise.
         truncated: Whether some of either was discarded.
@@ -75,20 +84,33 @@ def run(argv: Sequence[str], profile: Profile, *, stdin: bytes = b"", read: Iter
 
     """
     began = time.monotonic()
-    with prepare(argv, profile, read=read) as prepared, _started(prepared) as process:
-        out, err = Capped(profile.output_kb << 10), Capped(profile.output_kb << 10)
-        timed_out = not _pump(process, stdin, out, err, began + profile.timeout_s)
-        if timed_out:
-            kill(process.pid)
-        returncode = process.wait()
+    out, err = Capped(profile.output_kb << 10), Capped(profile.output_kb << 10)
+    with prepare(argv, profile, read=read) as prepared:
+        with started(prepared, stdin) as process:
+            timed_out = not _pump(process, out, err, began + profile.timeout_s)
+        check_ran(prepared, process, err)
     return Completed(
-        returncode=returncode,
+        returncode=process.returncode,
         stdout=out.kept,
         stderr=err.kept,
         truncated=out.truncated or err.truncated,
         timed_out=timed_out,
         duration_s=time.monotonic() - began,
     )
+
+
+def check_ran(prepared: Prepared, process: subprocess.Popen[bytes], err: Capped) -> None:
+    """Tell a command that failed from a sandbox that never was.
+
+    bubblewrap ends with 1 either way, but it reports the command's exit code only if there was one, and
+    where the command can't write.
+
+    Raises:
+        SandboxUnavailable: when it never was.
+
+    """
+    if process.returncode > 0 and b'"exit-code"' not in _said(prepared.status):
+        raise unavailable(err.kept)
 
 
 def kill(pid: int) -> None:
@@ -98,66 +120,103 @@ def kill(pid: int) -> None:
 
 
 @contextlib.contextmanager
-def _started(prepared: Prepared) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(
-        prepared.argv,
-        env=prepared.env,
-        pass_fds=prepared.pass_fds,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+def started(prepared: Prepared, stdin: bytes) -> Iterator[subprocess.Popen[bytes]]:
+    """Start it with pipes for its outputs; at the end of the block it and everything inside is dead.
+
+    The input is a file that nobody can change, so that nothing has to feed it, and no socket or pipe
+    leads from inside to this process.
+    """
+    with _sealed(stdin) as source:
+        try:
+            process = subprocess.Popen(
+                prepared.argv,
+                env=prepared.env,
+                pass_fds=prepared.pass_fds,
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                umask=0o022,
+            )
+        except OSError as error:
+            raise SandboxUnavailable(
+                f"no sandbox: {prepared.argv[0]} can't be started; {error.strerror}"
+            ) from error
     with process:
         try:
+            for pipe in outputs(process):
+                os.fchmod(pipe.fileno(), 0o666)  # or another user could not open /dev/stderr
             yield process
         finally:
             if process.poll() is None:
                 kill(process.pid)
+            process.wait()
+            _bury(prepared.status)
 
 
-def _pump(process: subprocess.Popen[bytes], stdin: bytes, out: Capped, err: Capped, deadline: float) -> bool:
-    """Feed and drain the pipes until both outputs end; False when the time is up first."""
-    assert process.stdin is not None  # noqa: S101  # a pipe, as started
-    assert process.stdout is not None  # noqa: S101
+@contextlib.contextmanager
+def _sealed(data: bytes) -> Iterator[int]:
+    with os.fdopen(os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "wb") as file:
+        file.write(data)
+        file.flush()
+        seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, seals)
+        file.seek(0)
+        yield file.fileno()
+
+
+def outputs(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    """Give both output pipes."""
+    assert process.stdout is not None  # noqa: S101  # a pipe, as started
     assert process.stderr is not None  # noqa: S101
+    return process.stdout, process.stderr
+
+
+def _said(status: int) -> bytes:
+    return os.pread(status, CHUNK, 0)
+
+
+def _bury(status: int) -> None:
+    """Wait until the last process inside is dead, for whoever then reads the workspace.
+
+    bubblewrap ends with its command, and the kernel kills the others a moment later. One that was killed
+    while it started may even have left its first process behind.
+
+    Raises:
+        BackendError: when something inside can't be killed.
+
+    """
+    told = re.search(rb'"child-pid": (\d+)', _said(status))
+    if told is None:
+        return
+    pid = int(told[1])
+    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+        first = os.pidfd_open(pid)
+        try:
+            # Unless it is the first of its own namespace, the number belongs to somebody else by now.
+            if re.search(rb"^NSpid:\t.*\t1$", Path(f"/proc/{pid}/status").read_bytes(), re.MULTILINE):
+                signal.pidfd_send_signal(first, signal.SIGKILL)
+                if not select.select([first], [], [], _DYING_S)[0]:
+                    raise BackendError("something in the sandbox can't be killed: it hangs in the kernel")
+        finally:
+            os.close(first)
+
+
+def _pump(process: subprocess.Popen[bytes], out: Capped, err: Capped, deadline: float) -> bool:
+    """Drain the pipes until both end and the process with them; False when the time is up first."""
     with selectors.DefaultSelector() as selector:
-        waiting = memoryview(stdin)
-        os.set_blocking(process.stdin.fileno(), False)
-        selector.register(process.stdin, selectors.EVENT_WRITE)
-        selector.register(process.stdout, selectors.EVENT_READ, out)
-        selector.register(process.stderr, selectors.EVENT_READ, err)
+        for pipe, into in zip(outputs(process), (out, err), strict=True):
+            selector.register(pipe, selectors.EVENT_READ, into)
         while selector.get_map():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            for key, _ in selector.select(left):
-                if key.fileobj is process.stdin:
-                    waiting = _feed(process.stdin, waiting)
-                    ended = not waiting
-                else:
-                    data = os.read(key.fd, _CHUNK)
-                    key.data.add(data)
-                    ended = not data
-                if ended:
+            for key, _ in selector.select(max(deadline - time.monotonic(), 0)):
+                data = os.read(key.fd, CHUNK)
+                key.data.add(data)
+                if not data:
                     selector.unregister(key.fileobj)
-                    _close(key.fileobj)
+            if time.monotonic() >= deadline:
+                return False
     try:
         process.wait(max(deadline - time.monotonic(), 0))
     except subprocess.TimeoutExpired:
         return False
     return True
-
-
-def _feed(pipe: IO[bytes], waiting: memoryview) -> memoryview:
-    try:
-        return waiting[os.write(pipe.fileno(), waiting[:_CHUNK]) :]
-    except BlockingIOError:
-        return waiting
-    except BrokenPipeError:
-        return waiting[:0]
-
-
-def _close(pipe: object) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        pipe.close()  # type: ignore[attr-defined]

@@ -1,16 +1,15 @@
 """One command in a sandbox, awaited. Apart from `process`, because asyncio costs 60 ms to import."""
 
 import asyncio
-import contextlib
+import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import IO
 
 from blastwall.sandbox.bubblewrap import prepare
-from blastwall.sandbox.process import Capped, Completed, kill
+from blastwall.sandbox.process import CHUNK, Capped, Completed, check_ran, outputs, started
 from blastwall.values import Profile
-
-_CHUNK = 1 << 16
 
 
 async def arun(
@@ -25,30 +24,18 @@ async def arun(
     """
     began = time.monotonic()
     out, err = Capped(profile.output_kb << 10), Capped(profile.output_kb << 10)
+    timed_out = False
+    # Started without awaiting: there is no moment in which it runs and a cancellation would not find it.
     with prepare(argv, profile, read=read) as prepared:
-        process = await asyncio.create_subprocess_exec(
-            *prepared.argv,
-            env=prepared.env,
-            pass_fds=prepared.pass_fds,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-        timed_out = False
-        try:
-            async with asyncio.timeout(profile.timeout_s):
-                await asyncio.gather(
-                    _feed(process.stdin, stdin), _drain(process.stdout, out), _drain(process.stderr, err)
-                )
-                await process.wait()
-        except TimeoutError:
-            timed_out = True
-        finally:
-            if process.returncode is None:
-                kill(process.pid)
-                await asyncio.shield(process.wait())
-    assert process.returncode is not None  # noqa: S101  # waited for
+        with started(prepared, stdin) as process:
+            stdout, stderr = outputs(process)
+            try:
+                async with asyncio.timeout(began + profile.timeout_s - time.monotonic()):
+                    await asyncio.gather(_drain(stdout, out), _drain(stderr, err))
+                    await _ended(process.pid)
+            except TimeoutError:
+                timed_out = True
+        check_ran(prepared, process, err)
     return Completed(
         returncode=process.returncode,
         stdout=out.kept,
@@ -59,16 +46,27 @@ async def arun(
     )
 
 
-async def _feed(pipe: asyncio.StreamWriter | None, data: bytes) -> None:
-    assert pipe is not None  # noqa: S101  # a pipe, as started
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        pipe.write(data)
-        await pipe.drain()
-        pipe.close()
-        await pipe.wait_closed()
-
-
-async def _drain(pipe: asyncio.StreamReader | None, into: Capped) -> None:
-    assert pipe is not None  # noqa: S101  # a pipe, as started
-    while data := await pipe.read(_CHUNK):
+async def _drain(pipe: IO[bytes], into: Capped) -> None:
+    while True:
+        await _readable(pipe.fileno())
+        data = os.read(pipe.fileno(), CHUNK)
+        if not data:
+            return
         into.add(data)
+
+
+async def _ended(pid: int) -> None:
+    descriptor = os.pidfd_open(pid)
+    try:
+        await _readable(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+async def _readable(descriptor: int) -> None:
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(descriptor)

@@ -16,11 +16,15 @@ from typing import Any
 import cloudpickle
 
 from blastwall.errors import BackendError, BlastwallError
-from blastwall.frozen import Json, NotJson, freeze
+from blastwall.frozen import Json, NotJson, freeze, thaw
+from blastwall.sandbox.mounts import within
 from blastwall.sandbox.process import Completed, run
 from blastwall.values import Profile
 
 _WORKER = Path(__file__).with_name("_worker.py").read_text(encoding="utf-8")
+_MOST_WORDS = 4000
+"""Longest type name and message of an exception that is kept."""
+
 _REGISTRY = threading.Lock()
 """cloudpickle's list of modules to take by value is global."""
 
@@ -31,7 +35,7 @@ class ToolRaised(BlastwallError):
     def __init__(self, type_name: str, message: str) -> None:
         """Keep both, as the sandbox told them."""
         self.type_name, self.message = (
-            text.encode(errors="replace").decode() for text in (type_name, message)
+            text[:_MOST_WORDS].encode(errors="replace").decode() for text in (type_name, message)
         )
         super().__init__(f"{self.type_name}: {self.message}")
 
@@ -40,7 +44,8 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any], profile: Pr
     """Call `function(**arguments)` in a sandbox made for this one call.
 
     Functions of installed packages are imported inside; all others go in by value, with the globals that
-    they use. Of this Python only its own files and its installed packages can be read there.
+    they use. Of this Python only its own files and its installed packages can be read there. Dates, sets,
+    dataclasses, pydantic models and the like come out as pydantic's JSON form of them.
 
     Raises:
         ToolRaised: when the function raised.
@@ -74,26 +79,35 @@ def python_paths() -> tuple[Path, ...]:
 
 
 def _request(function: Callable[..., Any], arguments: Mapping[str, Any], profile: Profile) -> bytes:
-    readable = [*map(str, python_paths()), "/usr", *map(str, profile.read)]
-    path = [entry for entry in sys.path if entry and _within(entry, map(str, profile.read))]
     try:
-        with _by_value(function, readable):
+        plain = thaw(freeze(arguments))
+    except NotJson as error:
+        raise BackendError(f"these arguments can't go into a sandbox: {error}") from None
+    readable = (*map(str, python_paths()), "/usr", *map(os.path.realpath, profile.read))
+    # What may be written inside must not be imported by the next call.
+    closed = () if profile.workspace is None else (os.path.realpath(profile.workspace),)
+    places = {entry: os.path.realpath(entry) for entry in sys.path if entry}
+    path = [entry for entry, real in places.items() if within(real, readable) and not within(real, closed)]
+    try:
+        with _by_value(readable):
             pickled = cloudpickle.dumps(function)
     except Exception as error:
-        name = getattr(function, "__name__", repr(type(function)))
+        name = getattr(function, "__name__", type(function).__name__)
         raise BackendError(
             f"the function {name} can't go into a sandbox: {type(error).__name__} when pickling it;"
             " it must not hold open files, locks or clients"
         ) from error
-    body = {"function": base64.b64encode(pickled).decode(), "arguments": dict(arguments), "path": path}
+    body = {"function": base64.b64encode(pickled).decode(), "arguments": plain, "path": path}
     return json.dumps(body).encode()
 
 
 @contextmanager
-def _by_value(function: Callable[..., Any], readable: list[str]) -> Iterator[None]:
-    """Take the modules of this function by value, where the sandbox could not import them."""
+def _by_value(readable: tuple[str, ...]) -> Iterator[None]:
+    """Pickle by value whatever comes from modules that can't be imported inside."""
     with _REGISTRY:
-        taken = [module for module in _modules(function) if not _importable(module, readable)]
+        before = cloudpickle.list_registry_pickle_by_value()
+        outside = [module for module in _loaded() if not _importable(module.__dict__["__file__"], readable)]
+        taken = [module for module in outside if module.__name__ not in before]
         for module in taken:
             cloudpickle.register_pickle_by_value(module)
         try:
@@ -103,27 +117,17 @@ def _by_value(function: Callable[..., Any], readable: list[str]) -> Iterator[Non
                 cloudpickle.unregister_pickle_by_value(module)
 
 
-def _modules(function: Any) -> set[ModuleType]:
-    if isinstance(function, functools.partial):
-        parts = [function.func, *function.args, *function.keywords.values()]
-        return {module for part in parts if callable(part) for module in _modules(part)}
-    found = {sys.modules.get(getattr(part, "__module__", "") or "") for part in _wrapped(function)}
-    return {module for module in found if module is not None and module.__name__ != "__main__"}
+def _loaded() -> Iterator[ModuleType]:
+    for name, module in list(sys.modules.items()):
+        # Straight from its dictionary: some modules do work when asked for an attribute.
+        known = module.__dict__ if isinstance(module, ModuleType) else {}
+        if name != "__main__" and known.get("__name__") == name and isinstance(known.get("__file__"), str):
+            yield module
 
 
-def _wrapped(function: Any) -> Iterator[Any]:
-    while function is not None:
-        yield function
-        function = getattr(function, "__wrapped__", None)
-
-
-def _importable(module: ModuleType, readable: list[str]) -> bool:
-    file = getattr(module, "__file__", None)
-    return file is None or _within(os.path.realpath(file), readable)
-
-
-def _within(path: str, folders: Any) -> bool:
-    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
+@functools.lru_cache(maxsize=1 << 14)
+def _importable(file: str, readable: tuple[str, ...]) -> bool:
+    return within(os.path.realpath(file), readable)
 
 
 def _result(done: Completed, profile: Profile) -> Json:
@@ -131,8 +135,6 @@ def _result(done: Completed, profile: Profile) -> Json:
         raise BackendError(
             f"the tool was stopped after {profile.timeout_s:g} s, its limit in {profile.name!r}"
         )
-    if done.truncated:
-        raise BackendError(f"the tool gave more than {profile.output_kb} KiB, its limit in {profile.name!r}")
     try:
         answer = json.loads(done.stdout)
         match answer:
@@ -140,17 +142,19 @@ def _result(done: Completed, profile: Profile) -> Json:
                 return freeze(value)
             case {"raised": [str(type_name), str(message)]}:
                 raise ToolRaised(type_name, message)
-            case {"unfit": str(type_name)}:
-                raise BackendError(f"the tool returned a {type_name[:80]}, which has no JSON form")
+            case {"unfit": True}:
+                raise BackendError("the tool returned something that has no JSON form")
             case _:
                 raise BackendError("the sandbox gave something that is no result")
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, NotJson):
-            raise BackendError("the sandbox gave a result that is not plain JSON") from None
+    except NotJson:
+        raise BackendError("the sandbox gave a result that is not plain JSON") from None
+    except (ValueError, RecursionError):
         raise BackendError(_no_answer(done, profile)) from None
 
 
 def _no_answer(done: Completed, profile: Profile) -> str:
+    if len(done.stdout) == profile.output_kb << 10:
+        return f"the tool's result is larger than {profile.output_kb} KiB, its limit in {profile.name!r}"
     ended = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
     return (
         f"the tool gave no result ({ended}): it may have met a limit of profile {profile.name!r}"

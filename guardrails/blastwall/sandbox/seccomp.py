@@ -23,10 +23,8 @@ _REFUSED = (
     "settimeofday clock_settime clock_adjtime adjtimex syslog vhangup iopl ioperm personality",
     "fanotify_init nfsservctl uselib ustat sysfs _sysctl",
 )
-_FAMILIES = "AF_NETLINK AF_PACKET AF_ALG AF_VSOCK AF_BLUETOOTH AF_CAN AF_TIPC AF_RDS"
-_AF_XDP = 44
-"""Python has no name for it."""
-_NO_FAMILY = (*(getattr(socket, name) for name in _FAMILIES.split() if hasattr(socket, name)), _AF_XDP)
+_TYPE = 0xF
+"""The part of a socket's type that is its kind; the rest are flags."""
 _CLONE_NEWUSER = 0x10000000
 _LOW_32 = 0xFFFFFFFF
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
@@ -37,8 +35,9 @@ def program() -> bytes:
     """Build the filter as a BPF program; once per process, as it is always the same.
 
     The list follows what bubblewrap's users, Flatpak and Docker refuse, and adds `AF_UNIX` sockets, so that
-    no agent, display or container socket of the host can be reached even where one is readable. System
-    calls of another architecture kill the process (libseccomp's default).
+    no agent, display or container socket of the host can be reached even where one is readable: of all
+    address families IPv4 and IPv6 are left. A system call of another architecture kills the thread that
+    makes it (libseccomp's default).
 
     Raises:
         SandboxUnavailable: when libseccomp is missing.
@@ -59,17 +58,33 @@ def program() -> bytes:
 
 
 def _conditions(seccomp: Any, filtered: Any, refuse: Any) -> None:
-    argument, equal, masked = seccomp.Arg, seccomp.EQ, seccomp.MASKED_EQ
+    argument, masked = seccomp.Arg, seccomp.MASKED_EQ
     _add(filtered, refuse, "clone", argument(0, masked, _CLONE_NEWUSER, _CLONE_NEWUSER))
     # clone3 hides its flags behind a pointer that no filter can follow; glibc falls back to clone.
     _add(filtered, seccomp.ERRNO(errno.ENOSYS), "clone3")
     for request in (_TIOCSTI, _TIOCLINUX):
         # The kernel reads 32 bits of the request; a filter that compares 64 can be walked around.
         _add(filtered, refuse, "ioctl", argument(1, masked, _LOW_32, request))
-    # socketpair stays: it reaches nothing that the process doesn't have already.
-    _add(filtered, refuse, "socket", argument(0, equal, int(socket.AF_UNIX)))
-    for family in _NO_FAMILY:
-        _add(filtered, seccomp.ERRNO(errno.EAFNOSUPPORT), "socket", argument(0, equal, int(family)))
+    _sockets(seccomp, filtered, refuse)
+
+
+def _sockets(seccomp: Any, filtered: Any, refuse: Any) -> None:
+    """Leave IPv4, IPv6 and connected pairs.
+
+    The kernel reads 32 bits of the family, so that 2**32 + AF_UNIX is AF_UNIX: everything above the last
+    allowed number goes, rather than numbers one by one.
+    """
+    argument, unknown = seccomp.Arg, seccomp.ERRNO(errno.EAFNOSUPPORT)
+    last = int(socket.AF_INET6)
+    _add(filtered, refuse, "socket", argument(0, seccomp.LT, int(socket.AF_INET)))
+    _add(filtered, unknown, "socket", argument(0, seccomp.GT, last))
+    for family in range(socket.AF_INET + 1, last):
+        _add(filtered, unknown, "socket", argument(0, seccomp.EQ, family))
+    # A pair reaches nothing that the process doesn't have already, unless it is of datagrams: those can
+    # be sent to any socket's path. The kernel takes SOCK_RAW for SOCK_DGRAM.
+    _add(filtered, unknown, "socketpair", argument(0, seccomp.GT, int(socket.AF_UNIX)))
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
+        _add(filtered, refuse, "socketpair", argument(1, seccomp.MASKED_EQ, _TYPE, int(kind)))
 
 
 def _add(filtered: Any, action: Any, name: str, *arguments: Any) -> None:

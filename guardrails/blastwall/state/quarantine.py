@@ -42,7 +42,7 @@ class Quarantine:
             BackendError: when it can't be written.
 
         """
-        name = f"q-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        name = f"q-{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
         content = {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "connector": call.connector,
@@ -54,8 +54,12 @@ class Quarantine:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             descriptor = os.open(self._file(name), flags, 0o600)
-            with open(descriptor, "w", encoding="utf-8") as file:
-                json.dump(content, file, ensure_ascii=False)
+            try:
+                with open(descriptor, "w", encoding="utf-8") as file:
+                    json.dump(content, file, ensure_ascii=False)
+            except OSError:
+                self._file(name).unlink()
+                raise
             for old in self.ids()[:-KEPT]:
                 self._file(old).unlink(missing_ok=True)
         except OSError as error:
@@ -70,13 +74,16 @@ class Quarantine:
         """Give one withheld output back.
 
         Raises:
-            BackendError: when there is none of this id.
+            BackendError: when there is none of this id, or it can't be read.
 
         """
         if name not in self.ids():
             raise BackendError(f"nothing is kept under {name!r}: see `blastwall quarantine list`")
-        content = json.loads(self._file(name).read_text(encoding="utf-8"))
-        return Kept(id=name, **content | {"findings": tuple(content["findings"])})
+        try:
+            content = json.loads(self._file(name).read_text(encoding="utf-8"))
+            return Kept(id=name, **content | {"findings": tuple(content["findings"])})
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise BackendError(f"{self._file(name)} can't be read ({type(error).__name__})") from None
 
     def _file(self, name: str) -> Path:
         return self.path / f"{name}.json"

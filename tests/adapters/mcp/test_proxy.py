@@ -25,7 +25,7 @@ async def test_a_failure_inside_the_proxy_is_told_without_its_words(mode, tmp_pa
     guard = Guard.from_file(policy(tmp_path, {"good": behind("good.py", tmp_path)}))
     async with anyio.create_task_group() as tasks:
         proxy = Proxy(guard.current, tasks)
-        proxy._catalogue = Breaking()  # type: ignore[assignment]
+        proxy._catalogue = Breaking()
         async with Client(proxy.server(), mode=mode, cache=None) as client:
             failed, text = await call(client, "good__echo", text="hi")
             with pytest.raises(MCPError) as caught:

@@ -1,0 +1,118 @@
+"""From blocks to the compiled policy: every key of the file arrives somewhere."""
+
+import hashlib
+from pathlib import Path
+
+from tests.core.policies import PROJECT, policy
+
+from blastwall.paths import resolve
+from blastwall.policy import Standing, State
+from blastwall.screening import Screening
+from blastwall.values import Action, Confidentiality, Integrity, Label, Profile, Server, Strength
+
+WHOLE = """
+version: 1
+defaults:
+  state: {directory: ./state, durability: power-loss, arguments: digest}
+  approval: {mode: auto, timeout_s: 30}
+  screening: {max_bytes: 1000, actions: {override: mark, ansi: pass}}
+  label: {integrity: internal, confidentiality: secret}
+connectors:
+  files:
+    trust_annotations: true
+    match: {tools: ["read_*", list]}
+    directory: data
+    server:
+      command: npx
+      args: [-y, "@x/server", .]
+      env: {A: b, C: ""}
+      sandbox: scratch
+      start_s: 3
+      call_s: 4.5
+    screening: {actions: {override: quarantine}}
+    rules:
+      - {id: read, effect: allow, tools: ["read_*", list], when: {annotations: {readOnlyHint: true}}}
+      - {id: no, effect: deny, tools: [rm], instead: "ask me"}
+      - {id: write, effect: ask, tools: [write], args: {a.b: {under: [.], optional: true}}, otherwise: deny,
+         sandbox: scratch}
+  mail:
+    screening: {max_bytes: 5}
+sandboxes:
+  scratch:
+    strength: vm
+    workspace: ./work
+    read: [/opt/data, lib]
+    mask: [/opt/data/secret]
+    env: {LANG: C}
+    timeout_s: 60
+    memory_mb: 1
+    processes: 2
+    open_files: 3
+    file_mb: 4
+    scratch_mb: 5
+    output_kb: 6
+"""
+
+OWN = Path(resolve("policy.yaml", None) or "")
+"""The policy file itself, which no sandbox of its may see."""
+
+SCRATCH = Profile(
+    "scratch",
+    strength=Strength.VM,
+    workspace=PROJECT / "work",
+    read=(Path("/opt/data"), PROJECT / "lib"),
+    mask=(Path("/opt/data/secret"), PROJECT / "state", OWN),
+    env=(("LANG", "C"),),
+    timeout_s=60,
+    memory_mb=1,
+    processes=2,
+    open_files=3,
+    file_mb=4,
+    scratch_mb=5,
+    output_kb=6,
+)
+
+
+def test_every_key_of_the_file_arrives():
+    loaded = policy(WHOLE)
+    files = loaded.connectors["files"]
+    assert loaded.state == State(PROJECT / "state", "power-loss", "digest")
+    assert (loaded.auto, loaded.approval_s) == (True, 30)
+    assert loaded.output_label == Label(Integrity.INTERNAL, Confidentiality.SECRET)
+    assert loaded.profiles == {"scratch": SCRATCH}
+    assert (loaded.file, loaded.digest) == ("policy.yaml", hashlib.sha256(WHOLE.encode()).hexdigest())
+    assert (files.name, files.match, files.trust_annotations) == ("files", ("read_*", "list"), True)
+    assert files.directory == PROJECT / "data"
+    assert files.server == Server(
+        ("npx", "-y", "@x/server", "."), (("A", "b"), ("C", "")), PROJECT / "data", SCRATCH, 3, 4.5
+    )
+
+
+def test_every_key_of_a_rule_arrives():
+    read, no, write = policy(WHOLE).connectors["files"].rules
+    assert (read.id, read.effect, read.tools) == ("files.read", Standing.ALLOW, ("read_*", "list"))
+    assert (read.when, read.checks, read.profile) == ((("read_only", True),), (), None)
+    assert (read.otherwise, read.instead) == (Standing.ABSTAIN, "")
+    assert (no.effect, no.instead) == (Standing.DENY, "ask me")
+    assert (write.effect, write.otherwise, write.profile) == (Standing.ASK, Standing.DENY, SCRATCH)
+    (check,) = write.checks
+    assert (check.path, check.optional, check.is_path) == (("a", "b"), True, True)
+
+
+def test_a_connector_s_screening_is_laid_over_the_defaults():
+    loaded = policy(WHOLE)
+    both = {"override": Action.QUARANTINE, "ansi": Action.PASS}
+    assert loaded.connectors["files"].screening == Screening(1000, both)
+    default = {"override": Action.MARK, "ansi": Action.PASS}
+    assert loaded.connectors["mail"].screening == Screening(5, default)
+
+
+def test_what_is_left_out_has_its_documented_default():
+    loaded = policy("version: 1\nconnectors: {files: {server: {command: c}}}\nsandboxes: {s: {}}\n")
+    files = loaded.connectors["files"]
+    assert loaded.state == State(Path("/state"), "process-crash", "full")
+    assert (loaded.auto, loaded.approval_s, loaded.output_label) == (False, 120.0, Label())
+    assert loaded.profiles == {"s": Profile("s", mask=(Path("/state"), OWN))}
+    assert (files.rules, files.match, files.trust_annotations, files.directory) == ((), (), False, None)
+    assert files.server == Server(("c",))
+    assert files.screening == Screening()

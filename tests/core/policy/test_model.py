@@ -1,0 +1,81 @@
+"""The blocks of the file: strict, frozen, and in step with the values that they become."""
+
+import pytest
+import re2
+from pydantic import ValidationError
+
+from blastwall.policy import model
+from blastwall.policy.model import Constraint, Document, Hints, SandboxBlock, ScreeningBlock, ServerBlock
+from blastwall.screening.settings import FAMILIES, FIXED
+from blastwall.values import Action, Annotations, Profile, Server, Strength
+
+
+def blocks():
+    found = [b for b in vars(model).values() if isinstance(b, type) and issubclass(b, model.BaseModel)]
+    return [block for block in found if block.__module__ == model.__name__]
+
+
+@pytest.mark.parametrize("block", blocks(), ids=lambda block: block.__name__)
+def test_every_block_is_strict_frozen_and_knows_only_its_own_keys(block):
+    config = block.model_config
+    assert (config["strict"], config["frozen"], config["extra"], config["allow_inf_nan"]) == (
+        True,
+        True,
+        "forbid",
+        False,
+    )
+
+
+@pytest.mark.parametrize("block", blocks(), ids=lambda block: block.__name__)
+def test_no_key_takes_a_null(block):
+    """`under:` with nothing behind it would demand nothing, and `sandbox:` would run it outside."""
+    for name, field in block.model_fields.items():
+        with pytest.raises(ValidationError) as caught:
+            block.model_validate({field.alias or name: None})
+        assert (field.alias or name,) in [error["loc"][:1] for error in caught.value.errors()]
+
+
+def test_a_sandbox_has_the_defaults_of_a_profile():
+    block, profile = SandboxBlock(), Profile("p")
+    assert Strength(block.strength) is profile.strength
+    for name in ("timeout_s", "memory_mb", "processes", "open_files", "file_mb", "scratch_mb", "output_kb"):
+        assert getattr(block, name) == getattr(profile, name)
+
+
+def test_a_server_has_the_defaults_of_a_server():
+    block, server = ServerBlock(command="c"), Server(("c",))
+    assert (block.start_s, block.call_s) == (server.start_s, server.call_s)
+
+
+def test_the_hints_are_mcp_s_and_the_annotations_ours():
+    assert tuple(Hints.model_fields) == Annotations.__slots__
+    assert [field.alias for field in Hints.model_fields.values()] == [
+        "readOnlyHint",
+        "destructiveHint",
+        "idempotentHint",
+        "openWorldHint",
+    ]
+
+
+def test_every_family_takes_every_action_that_can_be():
+    for family in FAMILIES:
+        for action in Action:
+            wanted = {"actions": {family.name: action.name.lower()}}
+            if family.name in FIXED and action is not Action.QUARANTINE:
+                with pytest.raises(ValidationError, match="can only be quarantined"):
+                    ScreeningBlock.model_validate(wanted)
+            else:
+                block = ScreeningBlock.model_validate(wanted)
+                assert model.actions(block) == {family.name: action}
+
+
+def test_the_deepest_block_is_far_from_the_limit_of_nesting():
+    assert Document.model_validate({"version": 1, "connectors": {"files": {}}})
+
+
+def test_a_wrong_pattern_is_said_once_and_not_on_stderr(capfd):
+    with pytest.raises(ValidationError, match="no RE2 pattern"):
+        Constraint.model_validate({"pattern": "(a"})
+    assert capfd.readouterr().err == ""
+    with pytest.raises(re2.error):
+        re2.compile("(a")
