@@ -209,3 +209,11 @@ def test_a_quarantined_output_is_named_by_id_and_family_only():
     assert "override" in str(outcome.denied)
     assert "do evil" not in str(outcome)
     assert any(isinstance(effect, Withhold) for effect in outside.seen)
+
+
+def test_edited_arguments_that_are_no_json_run_nothing():
+    outside = Outside(Edited({"path": float("nan")}, "dana"))
+    outcome = run(guard(CALL, HandMadeJudge(Ask("r", "?", ALLOW, 1.0))), outside)
+    assert isinstance(outcome, Refused)
+    assert outcome.denied.reason is Reason.INVALID_CALL
+    assert outside.runs == []
