@@ -7,7 +7,6 @@ import os
 import re
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +17,9 @@ from blastwall.values import ToolCall
 
 LARGEST_ARGUMENTS = 1 << 15
 """Canonical calls above this many characters are recorded by digest and size only."""
+
+_Identity = tuple[int, int] | None
+"""Which file it is, whatever it is called; None where there is none."""
 
 _HEAD = re.compile(rb"([0-9]{20}) ([0-9a-f]{64})\n")
 _HEAD_BYTES = 20 + 1 + 64 + 1
@@ -59,7 +61,7 @@ class AuditLog:
         self._head = Head()
         self._size = -1
         self._owner = 0
-        self._identity = (0, 0)
+        self._identity: _Identity = None
 
     def write(self, session: str, event: str, call: ToolCall, details: Mapping[str, Json]) -> None:
         """Append one record. It is durable when this returns.
@@ -109,9 +111,7 @@ class AuditLog:
             self._write_whole(data)
             if self.waits:
                 os.fsync(self._log)  # first, so that no power loss leaves the head ahead of the log
-            os.pwrite(self._headfile, b"%020d %s\n" % (head.number, head.hash.encode()), 0)
-            if self.waits:
-                os.fsync(self._headfile)
+            self._write_head(head)
             self._head, self._size = head, self._size + len(data)
         finally:
             fcntl.flock(self._log, fcntl.LOCK_UN)
@@ -126,10 +126,9 @@ class AuditLog:
             if self._log < 0 or self._owner != os.getpid():
                 self._open()
             fcntl.flock(self._log, fcntl.LOCK_EX)
-            with suppress(FileNotFoundError):
-                status = os.lstat(self.path)
-                if (status.st_dev, status.st_ino) == self._identity:
-                    return status.st_size
+            identity, size = _standing(self.path)
+            if identity == self._identity:
+                return size
             self._close()
 
     def _write_whole(self, data: bytes) -> None:
@@ -142,6 +141,11 @@ class AuditLog:
             os.ftruncate(self._log, self._size)
             raise
 
+    def _write_head(self, head: Head) -> None:
+        os.pwrite(self._headfile, b"%020d %s\n" % (head.number, head.hash.encode()), 0)
+        if self.waits:
+            os.fsync(self._headfile)
+
     def _open(self) -> None:
         self._close()
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -152,9 +156,8 @@ class AuditLog:
         except OSError:
             os.close(headfile)
             raise
-        status = os.fstat(self._log)
         self._headfile, self._owner, self._size = headfile, os.getpid(), -1
-        self._identity = (status.st_dev, status.st_ino)
+        self._identity, _ = _identified(os.fstat(self._log))
         if self.waits:
             _sync_folder(self.path.parent)
 
@@ -175,6 +178,7 @@ class AuditLog:
                 raise AuditError(
                     f"the audit log {self.path}: {error}; see `blastwall audit verify`"
                 ) from None
+            self._write_head(head)  # now, lest the log gets two ahead
         if unfinished:
             # Its writer died in the middle of it, so nobody was told that it is durable.
             os.ftruncate(self._log, size - len(unfinished))
@@ -203,6 +207,18 @@ def read_head(content: bytes) -> Head:
     if found is None:
         raise AuditError("the audit head file is damaged: see `blastwall audit verify`")
     return Head(int(found[1]), found[2].decode())
+
+
+def _standing(path: Path) -> tuple[_Identity, int]:
+    """Say which file stands at a path now, and its size."""
+    try:
+        return _identified(os.lstat(path))
+    except OSError:
+        return None, 0
+
+
+def _identified(status: os.stat_result) -> tuple[_Identity, int]:
+    return (status.st_dev, status.st_ino), status.st_size
 
 
 def _claimed(line: bytes) -> Head | None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from blastwall.errors import PolicyError, Problem
 from blastwall.policy.assemble import assemble
@@ -70,9 +71,11 @@ def _problem(mistake: Mistake, file: str, source: Source) -> Problem:
 
 
 def _mistake(error: Mapping[str, Any], source: Source) -> Mistake:
-    loc: Loc = tuple(step for step in error["loc"] if step != "[key]")
-    key = error["type"] == "extra_forbidden" or "[key]" in error["loc"]
-    return Mistake(loc, _message(error, loc), source.place(loc, key=key))
+    loc: Loc = error["loc"]
+    unknown = error["type"] == "extra_forbidden"
+    of_key = not unknown and loc[-1:] == ("[key]",)  # pydantic's mark for a dict's key, not the user's
+    loc = loc[:-1] if of_key else loc
+    return Mistake(loc, _message(error, loc), source.place(loc, key=unknown or of_key))
 
 
 def _message(error: Mapping[str, Any], loc: Loc) -> str:
@@ -94,11 +97,9 @@ def _message(error: Mapping[str, Any], loc: Loc) -> str:
             return f"must be {wanted}, not {_shown(value)}{meant}"
         case "string_type" if isinstance(value, bool | int | float):
             return f"must be text, not {_shown(value)}: put it in quotes"
-        case _ if kind in _DEMANDS:
-            return _DEMANDS[kind].format(value=_shown(value), **error.get("ctx", {}))
         case _:
-            text: str = error["msg"]
-            return text[0].lower() + text[1:]
+            demand = _DEMANDS.get(kind, "is wrong here: {value}")
+            return demand.format(value=_shown(value), **error.get("ctx", {}))
 
 
 _NAME = "a name is letters, digits, `-`, `.` and single `_`, at most 32 of them"
@@ -146,23 +147,20 @@ def _fields(loc: Loc) -> list[str]:
     """Name the keys that the block at `loc` may have, by walking the model's own annotations."""
     block: Any = Document
     for step in loc:
-        if isinstance(block, type) and issubclass(block, BaseModel):
-            fields = {f.alias or name: f.annotation for name, f in block.model_fields.items()}
-            block = _inner(fields.get(str(step)))
-        else:
-            block = _inner(get_args(block)[-1]) if get_args(block) else None
-    if isinstance(block, type) and issubclass(block, BaseModel):
-        return [f.alias or name for name, f in block.model_fields.items()]
-    return []
+        block = _inner(get_args(block)[-1] if get_origin(block) else _keys(block).get(str(step)))
+    return list(_keys(block))
+
+
+def _keys(block: Any) -> dict[str, Any]:
+    """Give a block's keys and what they hold; what is no block has none."""
+    fields: dict[str, FieldInfo] = getattr(block, "model_fields", {})
+    return {field.alias or name: field.annotation for name, field in fields.items()}
 
 
 def _inner(annotation: Any) -> Any:
     """Take the `Annotated` and the `| None` off."""
-    if get_origin(annotation) in (dict, list) or isinstance(annotation, type):
-        return annotation
-    for argument in get_args(annotation):
-        if argument is not type(None):
-            return _inner(argument)
+    while get_origin(annotation) not in (None, dict, list):
+        annotation = get_args(annotation)[0]
     return annotation
 
 

@@ -116,7 +116,7 @@ def prepare(argv: Sequence[str], profile: Profile, *, read: Iterable[Path] = ())
         else:
             _check_writable(profile)
             start = (found.bwrap, "--args", holder.words(_arguments(profile, shown, holder, _pinned(holder))))
-        yield Prepared((*start, "--", *limited), {}, tuple(holder.descriptors), int(holder.status))
+        yield Prepared((*start, "--", *limited), {}, tuple(holder.descriptors), holder.status)
 
 
 class _Holder:
@@ -125,13 +125,20 @@ class _Holder:
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
         self.descriptors: list[int] = []
-        self.status = self.content("status", b"")
-        self.status_inside = self._hold(os.dup(int(self.status)))
+        self.status = os.memfd_create("status")
+        stack.callback(os.close, self.status)
 
     def _hold(self, descriptor: int) -> str:
         self._stack.callback(os.close, descriptor)
         self.descriptors.append(descriptor)
         return str(descriptor)
+
+    def report(self) -> str:
+        """Hold one way to write into the status file, for one bubblewrap, which closes it.
+
+        Our own is never passed on: what reached the command would let it forge how it ended.
+        """
+        return self._hold(os.dup(self.status))
 
     def content(self, name: str, data: bytes) -> str:
         """Hold data to be read from the start."""
@@ -198,7 +205,7 @@ def _as_another_user(
     """
     user, group = _user(profile)
     # In a process namespace, since a dying process of one user can't take one of another along.
-    stage = ["--die-with-parent", "--unshare-pid", "--info-fd", holder.status]
+    stage = ["--die-with-parent", "--unshare-pid", "--info-fd", holder.report()]
     stage += ["--dev-bind", "/dev", "/dev", "--bind", "/proc", "/proc"]
     stage += ["--dir", "/tmp", "--perms", "0755", "--dir", _STAGE]  # noqa: S108
     for path in (*SYSTEM, "/etc"):
@@ -265,12 +272,8 @@ def _arguments(profile: Profile, shown: tuple[Mount, ...], holder: _Holder, bind
     private = ["--size", size, "--perms", "0700", "--tmpfs"]
     words = ["--unshare-all", "--unshare-user", "--disable-userns", "--assert-userns-disabled"]
     words += ["--new-session", "--die-with-parent", "--cap-drop", "ALL", "--hostname", "sandbox"]
-    words += [
-        "--seccomp",
-        holder.content("seccomp", seccomp.program()),
-        "--json-status-fd",
-        holder.status_inside,
-    ]
+    words += ["--seccomp", holder.content("seccomp", seccomp.program())]
+    words += ["--json-status-fd", holder.report()]
     early = [mount for mount in shown if mount.target == "/"]
     for mount in early:
         words += bind(mount)

@@ -73,8 +73,9 @@ def _command() -> list[str]:
 @functools.cache
 def python_paths() -> tuple[Path, ...]:
     """Give this interpreter's own folders, and nothing of what happens to be on sys.path beside them."""
-    folders = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *site.getsitepackages()}
-    real = {os.path.realpath(folder) for folder in folders if os.path.isdir(folder)}
+    named = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *site.getsitepackages()}
+    folders = {folder for folder in named if os.path.isdir(folder)}  # Debian names some that are not there
+    real = set(map(os.path.realpath, folders))
     return tuple(Path(folder) for folder in sorted(real | folders) if not folder.startswith("/usr/"))
 
 

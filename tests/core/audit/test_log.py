@@ -422,8 +422,9 @@ def test_a_full_disk_refuses_and_the_next_write_goes_on(path, monkeypatch, call,
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, full)
-        with pytest.raises(AuditError, match="can't be written: No space left on device"):
-            write(log, 100)
+        for _ in range(4):
+            with pytest.raises(AuditError, match="can't be written: No space left on device"):
+                write(log, 100)
     write(log, 200)
     log.close()
     assert verify(path).ok
@@ -504,6 +505,19 @@ def test_without_it_nobody_waits_for_the_disk(path, monkeypatch):
     assert not log.waits
     assert order(monkeypatch, log) == ["write log", "pwrite head"]
     log.close()
+
+
+def test_a_folder_that_is_gone_is_made_again(path):
+    log = AuditLog(path)
+    write(log)
+    path.parent.rename(path.parent.with_name("old"))
+    path.parent.write_text("in the way")
+    with pytest.raises(AuditError, match="can't be written"):
+        write(log)
+    path.parent.unlink()
+    write(log, 5)
+    log.close()
+    assert numbers(path) == [5]
 
 
 def test_the_lock_is_given_back_when_a_write_fails(path, monkeypatch):

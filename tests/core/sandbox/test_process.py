@@ -284,6 +284,16 @@ class TestPrepare:
             assert not any("s3cret" in word for word in prepared.argv)
             assert prepared.env == {}
 
+    def test_how_it_ended_is_told_by_nobody_inside(self):
+        """The file in which bubblewrap says so is ours to read, and is passed to nothing that outlives it."""
+        with sandbox.prepare(["sh", "-c", "ls -l /proc/self/fd"], PROFILE) as prepared:
+            assert prepared.status not in prepared.pass_fds
+            done = subprocess.run(
+                prepared.argv, env=prepared.env, pass_fds=prepared.pass_fds, capture_output=True
+            )
+            assert b'"exit-code": 0' in os.pread(prepared.status, 4096, 0)
+        assert b"memfd" not in done.stdout
+
     def test_a_folder_that_is_swapped_while_we_look(self, tmp_path, monkeypatch):
         (tmp_path / "shown").mkdir()
         (tmp_path / "elsewhere").mkdir()
