@@ -72,8 +72,8 @@ def tools() -> Tools:
     }
     if not all(found.values()):
         raise SandboxUnavailable("no sandbox: util-linux is missing; install it: apt-get install util-linux")
-    usage = subprocess.run([bwrap, "--help"], capture_output=True, text=True, check=False, timeout=10).stdout
-    if "--bind-fd" not in usage or "--disable-userns" not in usage:
+    usage = subprocess.run([bwrap, "--help"], capture_output=True, check=False, timeout=10).stdout
+    if b"--bind-fd" not in usage or b"--disable-userns" not in usage:
         raise SandboxUnavailable(
             "no sandbox: this bubblewrap is too old to pin folders by descriptor; it takes 0.10, or a"
             " distribution's patched 0.8: apt-get install --only-upgrade bubblewrap"
