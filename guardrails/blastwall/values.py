@@ -54,7 +54,7 @@ class ToolCall:
         frozen = freeze(arguments)
         if not isinstance(frozen, FrozenDict):
             raise NotJson("$", "arguments must be an object")
-        text = canonical(FrozenDict(arguments=frozen, connector=freeze(connector), tool=freeze(tool)))
+        text = canonical({"arguments": frozen, "connector": freeze(connector), "tool": freeze(tool)})
         return cls(connector, tool, frozen, text, digest(text), annotations)
 
     @property

@@ -101,6 +101,10 @@ class AuditLog:
                 os.close(descriptor)
         self._log = self._headfile = -1
 
+    def __del__(self) -> None:
+        """Close the files of a log that nobody holds any more; every record is in them already."""
+        self._close()
+
     def _append(self, body: dict[str, Json]) -> None:
         size = self._locked()
         try:

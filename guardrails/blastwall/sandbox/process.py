@@ -196,7 +196,9 @@ def _bury(status: int) -> None:
             # Unless it is the first of its own namespace, the number belongs to somebody else by now.
             if re.search(rb"^NSpid:\t.*\t1$", Path(f"/proc/{pid}/status").read_bytes(), re.MULTILINE):
                 signal.pidfd_send_signal(first, signal.SIGKILL)
-                if not select.select([first], [], [], _DYING_S)[0]:
+                dead = select.poll()  # select() itself knows no descriptor above 1023
+                dead.register(first, select.POLLIN)
+                if not dead.poll(_DYING_S * 1000):
                     raise BackendError("something in the sandbox can't be killed: it hangs in the kernel")
         finally:
             os.close(first)

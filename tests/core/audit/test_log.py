@@ -1,6 +1,7 @@
 """The log: what `write` acknowledged is there, whole, whatever happens to writers, disks and files."""
 
 import errno
+import gc
 import json
 import os
 import signal
@@ -532,3 +533,11 @@ def test_the_lock_is_given_back_when_a_write_fails(path, monkeypatch):
     other.close()
     log.close()
     assert numbers(path) == [0, 5]
+
+
+def test_a_log_that_nobody_holds_keeps_no_file_open(tmp_path):
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(20):
+        AuditLog(tmp_path / f"{number}.jsonl").write("s", "decision", CALL, {})
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before + 1

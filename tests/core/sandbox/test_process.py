@@ -1,8 +1,10 @@
 """Running a command: what comes back, and what is left behind (nothing)."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
+import resource
 import select
 import shutil
 import signal
@@ -390,10 +392,21 @@ class TestUnavailable:
             start(["true"], PROFILE)
 
     def test_bubblewrap_is_too_old(self, start, monkeypatch):
-        usage = subprocess.CompletedProcess([], 0, "usage: bwrap --disable-userns", "")
+        usage = subprocess.CompletedProcess([], 0, b"usage: bwrap --disable-userns", b"")
         monkeypatch.setattr(subprocess, "run", lambda *_, **__: usage)
         with pytest.raises(SandboxUnavailable, match="too old"):
             start(["true"], PROFILE)
+
+    def test_a_program_with_many_open_files_is_served_like_any_other(self, start):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+        try:
+            with contextlib.ExitStack() as many:
+                for _ in range(1100):
+                    many.enter_context(open(os.devnull))
+                assert start(["true"], PROFILE).returncode == 0
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     @pytest.mark.parametrize("strength", [Strength.CONTAINER, Strength.VM])
     def test_a_stronger_one_is_never_replaced(self, start, strength):
