@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterator
 
+from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from blastwall.frozen import Json, NotJson, freeze
@@ -51,5 +52,7 @@ def _decoded(value: bytes) -> str:
 def _by_pydantic(value: object) -> object:
     try:
         return to_jsonable_python(value, by_alias=True, bytes_mode="utf8")
-    except ValueError:  # bytes inside that are no text
+    except ValueError:  # bytes inside that are no text; a model has its own opinion about those
+        if isinstance(value, BaseModel):
+            return value.model_dump(by_alias=True)
         return to_jsonable_python(value, by_alias=True, bytes_mode="base64")

@@ -68,7 +68,7 @@ Pair = collections.namedtuple("Pair", "a b")
         (b"\xff\xfe", "//4="),
         ({"a": b"plain words", "b": b"\xff"}, {"a": "plain words", "b": "/w=="}),
         (Row("x", b"\xff"), {"name": "x", "data": "_w=="}),
-        (Model(outer=b"\xff"), {"outer": "_w=="}),
+        (Model(outer=[b"\xff", b"words"]), {"outer": ["/w==", "words"]}),
         ({1: "a", None: "b", 2.5: "c"}, {"1": "a", "null": "b", "2.5": "c"}),
         ({(1, 2): "a"}, {"[1,2]": "a"}),
         ({Kind.A: 1, b"k": 2, datetime.date(2026, 1, 1): 3}, {"a": 1, "k": 2, "2026-01-01": 3}),
