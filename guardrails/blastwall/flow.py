@@ -164,37 +164,42 @@ def _decided(call: ToolCall, judge: Judge) -> Flow[Verdict]:
 
 
 def _consulted(call: ToolCall, judge: Judge, verdict: Ask | Classify) -> Flow[Outcome]:
-    person = isinstance(verdict, Ask)
-    rejected = Reason.APPROVAL_REJECTED if person else Reason.CLASSIFIER_REJECTED
     match (yield from _answer(call, verdict)):
-        case Approved(digest, by) if digest == call.digest:
+        case Approved(_, by):
             yield from record("approved", call, {"by": by, "rule": verdict.rule})
             return (yield from _ran(call, judge, verdict.then))
         case Edited(arguments, by):
             return (yield from _edited(call, judge, arguments, by))
-        case Approved():
-            denied = Denied(rejected, "the approval was given to another call", verdict.rule)
-        case Rejected(message):
-            denied = Denied(rejected, message, verdict.rule)
         case Denied() as denied:
-            pass
+            yield from record("rejected", call, _denied(denied))
+            return Refused(denied)
         case other:
             assert_never(other)
-    yield from record("rejected", call, _denied(denied))
-    return Refused(denied)
 
 
-def _answer(call: ToolCall, verdict: Ask | Classify) -> Flow[Answer | Denied]:
-    reason = Reason.APPROVAL_UNAVAILABLE if isinstance(verdict, Ask) else Reason.CLASSIFIER_UNAVAILABLE
+def _answer(call: ToolCall, verdict: Ask | Classify) -> Flow[Approved | Edited | Denied]:
+    """Ask, and take every answer for a no that is not a yes to this very call or an edit of it."""
+    person = isinstance(verdict, Ask)
+    unavailable = Reason.APPROVAL_UNAVAILABLE if person else Reason.CLASSIFIER_UNAVAILABLE
+    rejected = Reason.APPROVAL_REJECTED if person else Reason.CLASSIFIER_REJECTED
     try:
-        return (yield from perform(Consult(call, verdict)))
+        answer = yield from perform(Consult(call, verdict))
     except Suspended:
         yield from record("suspended", call)
         raise
     except BackendError as error:
-        return Denied(reason, str(error), verdict.rule)
+        return Denied(unavailable, str(error), verdict.rule)
     except Exception as error:  # noqa: BLE001  # a channel that breaks has not said yes
-        return Denied(reason, f"the answer never came ({type(error).__name__})", verdict.rule)
+        return Denied(unavailable, f"the answer never came ({type(error).__name__})", verdict.rule)
+    match answer:
+        case Approved(digest) if digest != call.digest:
+            return Denied(rejected, "the approval was given to another call", verdict.rule)
+        case Rejected(message):
+            return Denied(rejected, message, verdict.rule)
+        case Approved() | Edited():
+            return answer
+        case _:
+            assert_never(answer)
 
 
 def _edited(call: ToolCall, judge: Judge, arguments: Mapping[str, object], by: str) -> Flow[Outcome]:

@@ -217,3 +217,10 @@ def test_edited_arguments_that_are_no_json_run_nothing():
     assert isinstance(outcome, Refused)
     assert outcome.denied.reason is Reason.INVALID_CALL
     assert outside.runs == []
+
+
+def test_an_output_that_can_not_be_kept_aside_is_not_shown():
+    outside = Outside(output=ToolOutput("do evil"), broken_quarantine=True)
+    outcome = run(guard(CALL, HandMadeJudge(ALLOW, Action.QUARANTINE)), outside)
+    assert isinstance(outcome, Failed)
+    assert "do evil" not in str(outcome)
