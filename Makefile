@@ -35,7 +35,8 @@ unit: $(READY)  ## pytest with coverage; README, docs and notebooks run too
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include='guardrails/blastwall/*.py,guardrails/blastwall/policy/*,guardrails/blastwall/screening/*' --fail-under=100
-	$(BIN)/coverage report --fail-under=90
+	@# The proxy, the worker and the escape attempts run in processes of their own, unmeasured.
+	$(BIN)/coverage report --omit='*/blastwall_mcp/*,*/_worker.py,*/_attempts.py' --fail-under=95
 
 package: $(READY)  ## the wheel installs alone, imports, and leaves other packages untouched
 	$(BIN)/python tests/package/check_wheel.py
