@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from blastwall.sandbox.bubblewrap import Prepared, prepare
+from blastwall.sandbox.child import kill
 from blastwall.sandbox.doctor import Check, Probe, escapes, probe
-from blastwall.sandbox.process import Completed, kill, run
+from blastwall.sandbox.launch import launch
+from blastwall.sandbox.process import Completed, run
 from blastwall.sandbox.python import ToolRaised, acall, call
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ __all__ = [
     "call",
     "escapes",
     "kill",
+    "launch",
     "prepare",
     "probe",
     "run",

@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from blastwall.errors import BackendError, SandboxUnavailable
-from blastwall.sandbox import seccomp
-from blastwall.sandbox.mounts import SYSTEM, Kind, Mount, mounts, within
-from blastwall.values import Profile, Strength
+from blastwall.sandbox import enter, seccomp
+from blastwall.sandbox.mounts import SYSTEM, Kind, Mount, mounts, protecting, within
+from blastwall.sandbox.protect import NOTHING, Guarded
+from blastwall.values import Profile
+
+if TYPE_CHECKING:
+    from blastwall.egress import Gate
 
 NOBODY = 65534
 HOME = "/run/home"
@@ -82,7 +86,17 @@ def tools() -> Tools:
 
 
 @contextmanager
-def prepare(argv: Sequence[str], profile: Profile, *, read: Iterable[Path] = ()) -> Iterator[Prepared]:
+def prepare(
+    argv: Sequence[str],
+    profile: Profile,
+    *,
+    read: Iterable[Path] = (),
+    shown: tuple[Mount, ...] | None = None,
+    guarded: Guarded = NOTHING,
+    gate: "Gate | None" = None,
+    keep: Iterable[int] = (),
+    devices: Iterable[str] = (),
+) -> Iterator[Prepared]:
     """Make everything ready to start `argv` inside a sandbox of this profile.
 
     Start `Prepared.argv` within the `with` block, with its environment and descriptors and a session of its
@@ -93,30 +107,51 @@ def prepare(argv: Sequence[str], profile: Profile, *, read: Iterable[Path] = ())
         argv: The command and its arguments, as seen inside.
         profile: What it may touch.
         read: More readable host paths.
+        shown: What `mounts` decided, where that is known already.
+        guarded: The workspace's protected paths; what was missing of them stands by now.
+        gate: The only way to a network.
+        keep: Descriptors that the command gets, under the same numbers.
+        devices: Device files that the command gets.
 
     Raises:
         SandboxUnavailable: when no such sandbox can be had here. Nothing ran.
         BackendError: when the profile does not fit the machine.
 
     """
-    if profile.strength is not Strength.OS:
-        raise SandboxUnavailable(
-            f"no sandbox: strength {profile.strength.value!r} (profile {profile.name!r}) is not available in"
-            " this version; only `os` is, and it never stands in for a stronger one"
-        )
     if not argv or any("\0" in word for word in argv):
         raise BackendError("a command is one or more words without NUL characters")
     found = tools()
-    shown = mounts(profile, read)
+    shown = protecting(mounts(profile, read) if shown is None else shown, profile, guarded)
     with ExitStack() as stack:
         holder = _Holder(stack)
-        limited = (found.prlimit, *_limits(profile), "--", *argv)
+        plan = _Plan(profile, shown, gate, tuple(devices), holder)
+        inside = (found.prlimit, *limits(profile), "--", *_enter(plan), *argv)
         if os.geteuid() == 0:
-            start = _as_another_user(found, profile, shown, holder)
+            start = _as_another_user(found, plan)
         else:
             _check_writable(profile)
-            start = (found.bwrap, "--args", holder.words(_arguments(profile, shown, holder, _pinned(holder))))
-        yield Prepared((*start, "--", *limited), {}, tuple(holder.descriptors), holder.status)
+            start = (found.bwrap, "--args", holder.words(_arguments(plan, _pinned(holder))))
+        passed = (*holder.descriptors, *keep)
+        yield Prepared((*start, "--", *inside), {}, passed, holder.status)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What one sandbox is built from."""
+
+    profile: Profile
+    shown: tuple[Mount, ...]
+    gate: "Gate | None"
+    devices: tuple[str, ...]
+    holder: "_Holder"
+
+
+def _enter(plan: _Plan) -> list[str]:
+    """Give the last step, with the descriptors that it needs."""
+    door = None if plan.gate is None else plan.holder.hold(plan.gate.listener())
+    workspace = SCRATCH if plan.profile.workspace is None else os.path.abspath(plan.profile.workspace)
+    words = enter.command((HOME, "/tmp", "/run", "/dev/shm", workspace), door)  # noqa: S108
+    return enter.told(words, plan.holder.report) if words else []
 
 
 class _Holder:
@@ -128,7 +163,8 @@ class _Holder:
         self.status = os.memfd_create("status")
         stack.callback(os.close, self.status)
 
-    def _hold(self, descriptor: int) -> str:
+    def hold(self, descriptor: int) -> str:
+        """Hold a descriptor that is ours by now."""
         self._stack.callback(os.close, descriptor)
         self.descriptors.append(descriptor)
         return str(descriptor)
@@ -138,11 +174,11 @@ class _Holder:
 
         Our own is never passed on: what reached the command would let it forge how it ended.
         """
-        return self._hold(os.dup(self.status))
+        return self.hold(os.dup(self.status))
 
     def content(self, name: str, data: bytes) -> str:
         """Hold data to be read from the start."""
-        held = self._hold(os.memfd_create(name))
+        held = self.hold(os.memfd_create(name))
         os.pwrite(int(held), data, 0)
         return held
 
@@ -166,7 +202,7 @@ class _Holder:
 
         """
         try:
-            held = self._hold(os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
+            held = self.hold(os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
         except OSError as error:
             raise BackendError(f"{path} can't be opened: {error.strerror}") from None
         if os.readlink(f"/proc/self/fd/{held}") != path or stat.S_ISLNK(os.fstat(int(held)).st_mode):
@@ -194,16 +230,15 @@ def _pinned(holder: _Holder) -> _Bind:
     return bind
 
 
-def _as_another_user(
-    found: Tools, profile: Profile, shown: tuple[Mount, ...], holder: _Holder
-) -> tuple[str, ...]:
+def _as_another_user(found: Tools, plan: _Plan) -> tuple[str, ...]:
     """Start as root, become somebody else, and only then build the sandbox.
 
     Root's own user namespace would still be root to every file that it shows. So a first bubblewrap, as
     root, gathers the pinned paths on a stage that the other user can reach even where they lie under a
     closed folder such as /root; setpriv drops every privilege; a second bubblewrap builds from the stage.
     """
-    user, group = _user(profile)
+    user, group = identity(plan.profile)
+    holder = plan.holder
     # In a process namespace, since a dying process of one user can't take one of another along.
     stage = ["--die-with-parent", "--unshare-pid", "--info-fd", holder.report()]
     stage += ["--dev-bind", "/dev", "/dev", "--bind", "/proc", "/proc"]
@@ -215,28 +250,29 @@ def _as_another_user(
             stage += ["--ro-bind", path, path]
     pin = _pinned(holder)
 
+    workspace = str(plan.profile.workspace and os.path.abspath(plan.profile.workspace))
     staged: dict[str, str] = {}
 
     def bind(mount: Mount) -> list[str]:
-        if mount.ours:
+        top = next((top for top in staged if within(mount.target, [top])), None)
+        if mount.ours and top != workspace:
             staged[mount.target] = place = f"{_STAGE}/{len(stage)}"
             stage.extend([*pin(mount)[:-1], place])
             return ["--bind" if mount.kind is Kind.WRITE else "--ro-bind", place, mount.target]
-        top = next((top for top in staged if within(mount.target, [top])), None)
-        if mount.kind in (Kind.READ, Kind.WRITE) or top is None:
+        if top is None or (mount.kind in (Kind.READ, Kind.WRITE) and not mount.ours):
             return pin(mount)
-        # A cover below a closed folder: only root can put it there.
+        # What lies below comes along when its top is bound. And below a closed folder only root gets.
         stage.extend(pin(replace(mount, target=staged[top] + "/" + os.path.relpath(mount.target, top))))
         return []
 
-    inside = holder.words(_arguments(profile, shown, holder, bind))
+    inside = holder.words(_arguments(plan, bind))
     become = [found.setpriv, f"--reuid={user}", f"--regid={group}", "--clear-groups", "--inh-caps=-all"]
     # A change of user clears the parent-death signal: setpriv asks for it again.
     become += ["--bounding-set=-all", "--pdeathsig=KILL"]
     return (found.bwrap, "--args", holder.words(stage), "--", *become, found.bwrap, "--args", inside)
 
 
-def _user(profile: Profile) -> tuple[int, int]:
+def identity(profile: Profile) -> tuple[int, int]:
     """Give the user and group inside: the caller's own; for root, the workspace's owner or nobody."""
     if os.geteuid() != 0:
         return os.geteuid(), os.getegid()
@@ -266,58 +302,85 @@ def _check_writable(profile: Profile) -> None:
         raise BackendError(f"the workspace {profile.workspace} is not yours to write: use another folder")
 
 
-def _arguments(profile: Profile, shown: tuple[Mount, ...], holder: _Holder, bind: _Bind) -> list[str]:
+def _arguments(plan: _Plan, bind: _Bind) -> list[str]:
     """Give bubblewrap's own arguments, in the order in which it carries them out."""
+    profile, holder = plan.profile, plan.holder
     size = str(profile.scratch_mb * _MIB)
     private = ["--size", size, "--perms", "0700", "--tmpfs"]
     words = ["--unshare-all", "--unshare-user", "--disable-userns", "--assert-userns-disabled"]
     words += ["--new-session", "--die-with-parent", "--cap-drop", "ALL", "--hostname", "sandbox"]
     words += ["--seccomp", holder.content("seccomp", seccomp.program())]
     words += ["--json-status-fd", holder.report()]
-    early = [mount for mount in shown if mount.target == "/"]
+    early = [mount for mount in plan.shown if mount.target == "/"]
     for mount in early:
         words += bind(mount)
-    words += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", *private, "/dev/shm"]  # noqa: S108
+    words += ["--proc", "/proc", "--dev", "/dev"]
+    words += [word for device in plan.devices for word in ("--dev-bind", device, device)]
+    words += ["--remount-ro", "/dev", *private, "/dev/shm"]  # noqa: S108
     words += [*private, "/tmp", *private, "/run", *private, HOME]  # noqa: S108
     if profile.workspace is None:
         words += [*private, SCRATCH]
-    for mount in shown:
+    for mount in plan.shown:
         if mount not in early:
             words += bind(mount)
-    words += _identity(profile, shown, holder)
-    start = os.path.abspath(profile.workspace) if profile.workspace is not None else SCRATCH
-    return [*words, "--remount-ro", "/", "--chdir", start, *_environment(profile)]
+    words += _files(plan)
+    return [*words, "--remount-ro", "/", "--chdir", start_folder(profile), *_environment(plan)]
 
 
-def _identity(profile: Profile, shown: tuple[Mount, ...], holder: _Holder) -> list[str]:
+def start_folder(profile: Profile) -> str:
+    """Give where commands start inside.
+
+    Raises:
+        BackendError: when the profile names no folder of the workspace.
+
+    """
+    top = SCRATCH if profile.workspace is None else os.path.abspath(profile.workspace)
+    if os.path.isabs(profile.directory) or ".." in profile.directory.split("/"):
+        raise BackendError(
+            f"the sandbox profile starts in {profile.directory!r}: write a folder relative to the workspace"
+        )
+    return os.path.normpath(f"{top}/{profile.directory}")
+
+
+def files(profile: Profile, gate: "Gate | None") -> dict[str, bytes]:
     """Give files of our own making: the host's accounts and names are nobody's business inside."""
-    user, group = _user(profile)
-    files = {
-        "/etc/passwd": f"root:x:0:0::/:/bin/false\nsandbox:x:{user}:{group}::{HOME}:/bin/sh\n",
+    user, group = identity(profile)
+    accounts = f"root:x:0:0::/:/bin/false\nsandbox:x:{user}:{group}::{HOME}:/bin/sh\n"
+    own = {
+        "/etc/passwd": accounts,
         "/etc/group": f"root:x:0:\nsandbox:x:{group}:\n",
         "/etc/hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
     }
-    readable = [mount.target for mount in shown if mount.kind is Kind.READ]
-    return [
-        word
-        for path, text in files.items()
-        if not within(path, readable)
-        for word in ("--perms", "0444", "--file", holder.content(path, text.encode()), path)
-    ]
+    return {path: text.encode() for path, text in own.items()} | dict(gate.files if gate else {})
 
 
-def _environment(profile: Profile) -> list[str]:
+def _files(plan: _Plan) -> list[str]:
+    readable = [mount.target for mount in plan.shown if mount.kind is Kind.READ]
+    words = []
+    for path, content in files(plan.profile, plan.gate).items():
+        if not within(path, readable):
+            option = "--file" if path.startswith("/etc/") else "--ro-bind-data"  # /run stays writable
+            words += ["--perms", "0444", option, plan.holder.content("file", content), path]
+    return words
+
+
+def environment(profile: Profile, gate: "Gate | None") -> dict[str, str]:
+    """Give the whole environment inside."""
     own = {"PATH": PATH, "HOME": HOME, "LANG": "C.UTF-8", "TMPDIR": "/tmp"}  # noqa: S108
-    pairs = own | dict(profile.env)
+    return own | dict(profile.env) | dict(gate.env if gate else {})
+
+
+def _environment(plan: _Plan) -> list[str]:
+    pairs = environment(plan.profile, plan.gate)
     return ["--clearenv", *(word for name, value in pairs.items() for word in ("--setenv", name, value))]
 
 
-def _limits(profile: Profile) -> list[str]:
+def limits(profile: Profile) -> list[str]:
     """Give prlimit's options. It runs inside, where RLIMIT_NPROC counts the new user namespace alone.
 
     RLIMIT_DATA rather than RLIMIT_AS: runtimes such as node reserve far more address space than they use.
     """
-    seconds, memory = math.ceil(profile.timeout_s) + 1, profile.memory_mb * _MIB
+    seconds, memory = math.ceil(profile.cpu_s or profile.timeout_s + 1), profile.memory_mb * _MIB
     return [
         f"--nproc={profile.processes}",
         f"--data={memory}",

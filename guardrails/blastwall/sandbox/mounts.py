@@ -8,6 +8,8 @@ from enum import Enum
 from pathlib import Path
 
 from blastwall.errors import BackendError
+from blastwall.sandbox._reaper import stands_in
+from blastwall.sandbox.protect import SECRET, Guarded
 from blastwall.values import Profile
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -66,6 +68,9 @@ class Kind(Enum):
     EMPTY_FILE = "empty file"
 
 
+_COVERS = (Kind.EMPTY_FOLDER, Kind.EMPTY_FILE)
+
+
 @dataclass(frozen=True, slots=True)
 class Mount:
     """One place inside. `source` is a host path, a symlink's text, or unused."""
@@ -98,6 +103,42 @@ def mounts(profile: Profile, read: Iterable[Path]) -> tuple[Mount, ...]:
         *found,
         *_covers(secrets | masked, [mount.target for mount in found if mount.kind is not Kind.SYMLINK]),
     )
+
+
+def protecting(shown: tuple[Mount, ...], profile: Profile, guarded: Guarded) -> tuple[Mount, ...]:
+    """Add what keeps the protected paths of a workspace as they are.
+
+    Each is mounted over itself, read-only, and so can be neither removed nor replaced. The folders on the way
+    to it are mounted over themselves too: otherwise one could rename `.git` away and make another.
+    """
+    if profile.workspace is None:
+        return shown
+    names = sorted({*guarded.there, *(name for name, _ in guarded.missing)})
+    top = os.path.abspath(profile.workspace)
+    held: list[Mount] = []
+    covers: list[Mount] = []
+    above = {parent for name in names for parent in _above(name)}
+    for name in sorted({*above, *names}, key=_depth):
+        path = f"{top}/{name}"
+        if within(path, [mount.target for mount in held if mount.kind is Kind.READ]):
+            continue
+        if os.path.basename(name) in SECRET and os.path.isfile(path):
+            covers.append(Mount(Kind.EMPTY_FILE, path))
+        else:
+            kind = Kind.READ if name in names else Kind.WRITE
+            held.append(Mount(kind, path, path, ours=True))
+    masked = {mount.target for mount in shown if mount.kind in _COVERS}
+    return (
+        *(mount for mount in shown if mount.kind not in _COVERS),
+        *(mount for mount in held if not within(mount.target, masked)),
+        *(mount for mount in shown if mount.kind in _COVERS),
+        *(mount for mount in covers if not within(mount.target, masked)),
+    )
+
+
+def _above(name: str) -> Iterator[str]:
+    while name := os.path.dirname(name):
+        yield name
 
 
 def within(path: str, folders: Iterable[str]) -> bool:
@@ -171,8 +212,8 @@ def _existing(paths: Iterable[str]) -> Iterator[str]:
     """Give where these really lie, if they exist."""
     for path in paths:
         real = os.path.realpath(path)
-        # Some people make their history a link to /dev/null.
-        if os.path.exists(real) and not within(real, ("/dev", "/proc")):
+        # Some people make their history a link to /dev/null. And another sandbox may be using the workspace.
+        if os.path.exists(real) and not within(real, ("/dev", "/proc")) and not stands_in(real):
             yield real
 
 

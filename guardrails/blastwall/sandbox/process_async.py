@@ -2,18 +2,24 @@
 
 import asyncio
 import os
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from blastwall.sandbox.bubblewrap import prepare
-from blastwall.sandbox.process import CHUNK, Capped, Completed, check_ran, outputs, started
+from blastwall.sandbox.launch import launch
+from blastwall.sandbox.process import CHUNK, Capped, Completed, Launch, Watch
+from blastwall.sandbox.running import Running
 from blastwall.values import Profile
 
 
 async def arun(
-    argv: Sequence[str], profile: Profile, *, stdin: bytes = b"", read: Iterable[Path] = ()
+    argv: Sequence[str],
+    profile: Profile,
+    *,
+    stdin: bytes = b"",
+    read: Iterable[Path] = (),
+    launch: Launch = launch,
+    **options: Any,
 ) -> Completed:
     """Run a command in a sandbox of this profile; cancellation kills it and everything inside.
 
@@ -22,45 +28,34 @@ async def arun(
         BackendError: when the profile does not fit the machine. Nothing ran.
 
     """
-    began = time.monotonic()
-    out, err = Capped(profile.output_kb << 10), Capped(profile.output_kb << 10)
-    timed_out = False
+    watch = Watch(profile)
     # Started without awaiting: there is no moment in which it runs and a cancellation would not find it.
-    with prepare(argv, profile, read=read) as prepared:
-        with started(prepared, stdin) as process:
-            stdout, stderr = outputs(process)
-            try:
-                async with asyncio.timeout(began + profile.timeout_s - time.monotonic()):
-                    await asyncio.gather(_drain(stdout, out), _drain(stderr, err))
-                    await _ended(process.pid)
-            except TimeoutError:
-                timed_out = True
-        check_ran(prepared, process, err)
-    return Completed(
-        returncode=process.returncode,
-        stdout=out.kept,
-        stderr=err.kept,
-        truncated=out.truncated or err.truncated,
-        timed_out=timed_out,
-        duration_s=time.monotonic() - began,
+    with launch(argv, profile, stdin=stdin, read=read, **options) as running:
+        await apump(running, watch)
+        return watch.completed(running)
+
+
+async def apump(running: Running, watch: Watch) -> None:
+    """Drain the pipes until both end and the command with them, or until it has to be stopped."""
+    parts = asyncio.gather(
+        _drain(running.stdout, watch.out), _drain(running.stderr, watch.err), _readable(running.fileno())
     )
+    try:
+        while not (parts.done() or watch.over()):
+            await asyncio.wait([parts], timeout=watch.pause_s())
+        if parts.done():
+            await parts
+    finally:
+        parts.cancel()
 
 
 async def _drain(pipe: IO[bytes], into: Capped) -> None:
     while True:
         await _readable(pipe.fileno())
         data = os.read(pipe.fileno(), CHUNK)
+        into.add(data)
         if not data:
             return
-        into.add(data)
-
-
-async def _ended(pid: int) -> None:
-    descriptor = os.pidfd_open(pid)
-    try:
-        await _readable(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 async def _readable(descriptor: int) -> None:

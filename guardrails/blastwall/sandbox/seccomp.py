@@ -4,6 +4,7 @@ import errno
 import functools
 import os
 import socket
+import stat
 from typing import Any
 
 from blastwall.errors import SandboxUnavailable
@@ -23,6 +24,19 @@ _REFUSED = (
     "settimeofday clock_settime clock_adjtime adjtimex syslog vhangup iopl ioperm personality",
     "fanotify_init nfsservctl uselib ustat sysfs _sysctl",
 )
+_MODES = {
+    "chmod": 1,
+    "fchmod": 1,
+    "fchmodat": 2,
+    "creat": 1,
+    "mkdir": 1,
+    "mkdirat": 2,
+    "mknod": 1,
+    "mknodat": 2,
+}
+_OPENS = {"open": 2, "openat": 3}
+"""Which argument of a call is the mode of a file."""
+
 _TYPE = 0xF
 """The part of a socket's type that is its kind; the rest are flags."""
 _CLONE_NEWUSER = 0x10000000
@@ -65,7 +79,25 @@ def _conditions(seccomp: Any, filtered: Any, refuse: Any) -> None:
     for request in (_TIOCSTI, _TIOCLINUX):
         # The kernel reads 32 bits of the request; a filter that compares 64 can be walked around.
         _add(filtered, refuse, "ioctl", argument(1, masked, _LOW_32, request))
+    _modes(seccomp, filtered, refuse)
     _sockets(seccomp, filtered, refuse)
+
+
+def _modes(seccomp: Any, filtered: Any, refuse: Any) -> None:
+    """Keep files from becoming setuid or setgid, as systemd's RestrictSUIDSGID= does.
+
+    Inside, the bits mean nothing; in a workspace they would wait for whoever runs the file outside.
+    """
+    argument, masked = seccomp.Arg, seccomp.MASKED_EQ
+    for bit in (stat.S_ISUID, stat.S_ISGID):
+        for name, place in _MODES.items():
+            _add(filtered, refuse, name, argument(place, masked, bit, bit))
+        for name, place in _OPENS.items():
+            for flag in (os.O_CREAT, os.O_TMPFILE & ~os.O_DIRECTORY):
+                flags = argument(place - 1, masked, flag, flag)
+                _add(filtered, refuse, name, flags, argument(place, masked, bit, bit))
+    for name in ("fchmodat2", "openat2"):  # the one is newer than some libraries, the other hides its mode
+        _add(filtered, seccomp.ERRNO(errno.ENOSYS), name)
 
 
 def _sockets(seccomp: Any, filtered: Any, refuse: Any) -> None:

@@ -218,7 +218,7 @@ class TestNothingIsLeft:
         def broken(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(process, "_pump", broken)
+        monkeypatch.setattr(process, "pump", broken)
         name = mark()
         with pytest.raises(KeyboardInterrupt):
             sandbox.run(["sh", "-c", "sleep 300; :", name], PROFILE)

@@ -342,8 +342,7 @@ def test_no_sandbox_no_call(call, monkeypatch):
     def missing(*_, **__):
         raise SandboxUnavailable("no sandbox")
 
-    monkeypatch.setattr("blastwall.sandbox.process.prepare", missing)
-    monkeypatch.setattr("blastwall.sandbox.process_async.prepare", missing)
+    monkeypatch.setattr("blastwall.sandbox.bubblewrap.prepare", missing)
     with pytest.raises(SandboxUnavailable):
         call(lambda: pytest.fail("it ran"))
 
