@@ -113,14 +113,14 @@ class _Call:
     def confine(self, call: ToolCall, profile: Profile) -> ToolOutput:
         function, arguments = self._portable(call)
         try:
-            return self._came_out(sandbox.call(function, arguments, profile))
+            return self._came_out(self.tool.guard.current.boxes.call(function, arguments, profile))
         except sandbox.ToolRaised as error:
             return self._raised(ToolException(str(error)))
 
     async def aconfine(self, call: ToolCall, profile: Profile) -> ToolOutput:
         function, arguments = self._portable(call)
         try:
-            return self._came_out(await sandbox.acall(function, arguments, profile))
+            return self._came_out(await self.tool.guard.current.boxes.acall(function, arguments, profile))
         except sandbox.ToolRaised as error:
             return self._raised(ToolException(str(error)))
 

@@ -51,7 +51,7 @@ class Proxy:
         self._policy = session.guard.policy
         self._tasks = tasks
         self._upstreams = {
-            name: Upstream(name, server, server.profile, tasks)
+            name: Upstream(name, server, server.profile, tasks, session.boxes.launch)
             for name, server in self._policy.servers.items()
         }
         self._confined: dict[tuple[str, Profile], Upstream] = {}
@@ -117,7 +117,9 @@ class Proxy:
             return await self._execute(ctx, entry, call)
         key = entry.connector, profile
         if key not in self._confined:
-            self._confined[key] = Upstream(entry.connector, server, profile, self._tasks)
+            self._confined[key] = Upstream(
+                entry.connector, server, profile, self._tasks, self._session.boxes.launch
+            )
         return await self._run(ctx, entry, call, self._confined[key])
 
     async def _run(self, ctx: Context, entry: Entry, call: ToolCall, upstream: Upstream) -> ToolOutput:

@@ -8,8 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +18,7 @@ import anyio
 from mcp.client.stdio import get_default_environment
 
 from blastwall.errors import BackendError
-from blastwall.sandbox import prepare
+from blastwall.sandbox.running import Running
 from blastwall.values import Profile, Server
 from blastwall_mcp._lines import Reader, Writer, connect, is_pipe, reading
 
@@ -36,50 +36,82 @@ _LEASH = 'read -r _; kill -s KILL -- "-$1"'
 log = logging.getLogger(__name__)
 
 
+Launch = Callable[..., AbstractContextManager[Running]]
+"""How a command is started in a sandbox: a session's own way."""
+
+
 @asynccontextmanager
 async def spawn(
-    connector: str, server: Server, profile: Profile | None
+    connector: str, server: Server, profile: Profile | None, launch: Launch
 ) -> AsyncGenerator[tuple[Reader, Writer]]:
     """Run a server process, inside `profile` if there is one, and speak to it over its pipes.
 
-    Leaving the block ends the whole process group, gently first. If this process dies in any way,
-    the group is killed. The profile's `timeout_s` limits the server's CPU time, not how long it lives.
+    Leaving the block ends the server and all that it started, gently first. If this process dies in any way,
+    they are killed. The profile's `timeout_s` limits the server's CPU time, not how long it lives.
 
     Raises:
         BackendError: the program can't be started.
         SandboxUnavailable: it can't be confined as the policy says.
 
     """
-    process = _start(connector, server, profile)
-    leash = _leash(process.pid)
-    try:
-        reader, writer = await connect(_pipe(process.stdout), _pipe(process.stdin), connector)
-        remarks = asyncio.create_task(_remarks(_pipe(process.stderr), connector))
+    if profile is None:
+        starting: AbstractContextManager[Running] = _unconfined(connector, server)
+    else:
+        inside = replace(profile, env=(*profile.env, *server.env), timeout_s=_LIFELONG_S)
+        starting = launch(server.command, inside)
+    with starting as running:
+        reader, writer = await connect(running.stdout, _pipe(running.stdin), connector)
+        remarks = asyncio.create_task(_remarks(running.stderr, connector))
         try:
             yield reader, writer
         finally:
             remarks.cancel()
             with anyio.CancelScope(shield=True):
                 await writer.aclose()
-                await _end(process)
+                await _end(running)
                 await reader.aclose()
+
+
+class _Unconfined:
+    """An ordinary process, as a `Running`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], ended: int) -> None:
+        self.stdin, self.stdout, self.stderr = process.stdin, _pipe(process.stdout), _pipe(process.stderr)
+        self._process, self._ended = process, ended
+
+    def fileno(self) -> int:
+        return self._ended
+
+    def ask(self) -> None:
+        _kill(self._process.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        _kill(self._process.pid, signal.SIGKILL)
+
+    def wait(self) -> int:
+        return self._process.wait()
+
+    def check(self, complaint: bytes) -> None:
+        pass
+
+
+@contextmanager
+def _unconfined(connector: str, server: Server) -> Iterator[_Unconfined]:
+    env = get_default_environment() | dict(server.env)
+    _require(connector, server, env)
+    setpriv = shutil.which("setpriv")
+    bound = (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
+    process = _popen(connector, (*bound, *server.command), env=env, cwd=server.directory)
+    leash = _leash(process.pid)
+    ended = os.pidfd_open(process.pid)
+    try:
+        yield _Unconfined(process, ended)
     finally:
         _kill(process.pid, signal.SIGKILL)
         leash.kill()
         with leash, suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_S)
-
-
-def _start(connector: str, server: Server, profile: Profile | None) -> subprocess.Popen[bytes]:
-    if profile is None:
-        env = get_default_environment() | dict(server.env)
-        _require(connector, server, env)
-        setpriv = shutil.which("setpriv")
-        bound = (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
-        return _popen(connector, (*bound, *server.command), env=env, cwd=server.directory)
-    inside = replace(profile, env=(*profile.env, *server.env), timeout_s=_LIFELONG_S)
-    with prepare(server.command, inside) as prepared:
-        return _popen(connector, prepared.argv, env=prepared.env, pass_fds=prepared.pass_fds)
+        os.close(ended)
 
 
 def _require(connector: str, server: Server, env: Mapping[str, str]) -> None:
@@ -125,13 +157,14 @@ def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
     return stream
 
 
-async def _end(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a process whose stdin is closed; ask, then force, what does not end by itself."""
-    for insistence in (signal.SIGTERM, signal.SIGKILL):
+async def _end(running: Running) -> None:
+    """Wait for a server whose stdin is closed; ask, then force, what does not end by itself."""
+    ask = running.ask if isinstance(running, _Unconfined) else running.kill
+    for insist in (ask, running.kill):
         with anyio.move_on_after(GRACE_S):
-            while process.poll() is None:  # noqa: ASYNC110  # a pipe's end does not tell of a process's
-                await anyio.sleep(0.01)
-        _kill(process.pid, insistence)
+            await anyio.wait_readable(running.fileno())
+            break
+        insist()
 
 
 def _kill(group: int, how: signal.Signals) -> None:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from blastwall.errors import BackendError
 from blastwall.values import Profile, Server
 from blastwall_mcp._lines import Reader
-from blastwall_mcp._stdio import spawn
+from blastwall_mcp._stdio import Launch, spawn
 from blastwall_mcp._version import IDENTITY
 
 MAX_PAGES = 100
@@ -60,13 +60,16 @@ class Upstream:
 
     """
 
-    def __init__(self, connector: str, server: Server, profile: Profile | None, tasks: TaskGroup) -> None:
+    def __init__(
+        self, connector: str, server: Server, profile: Profile | None, tasks: TaskGroup, launch: Launch
+    ) -> None:
         """Start nothing yet. The process lives in `tasks` and ends with them."""
         self.connector = connector
         self.version = 0
         self._server = server
         self._profile = profile
         self._tasks = tasks
+        self._launch = launch
         self._attempt: _Attempt | None = None
         self._pause_s = 0.0
         self._not_before = 0.0
@@ -181,7 +184,7 @@ class Upstream:
     async def _run(self, attempt: _Attempt) -> None:
         """Be the process's keeper from its start to its end: everything of it opens and closes here."""
         try:
-            async with spawn(self.connector, self._server, self._profile) as (reader, writer):
+            async with spawn(self.connector, self._server, self._profile, self._launch) as (reader, writer):
                 dispatcher = JSONRPCDispatcher(reader, writer)
                 session = ClientSession(
                     dispatcher=dispatcher, message_handler=self._notified, client_info=IDENTITY

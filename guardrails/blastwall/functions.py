@@ -153,7 +153,7 @@ def guarded(
                 tool.name,
                 arguments,
                 functools.partial(_arun, tool),
-                confine=functools.partial(_aconfined, tool),
+                confine=functools.partial(_aconfined, owner, tool),
             )
             return deliver(outcome)
 
@@ -168,7 +168,7 @@ def guarded(
                 tool.name,
                 arguments,
                 functools.partial(_run, tool),
-                confine=functools.partial(_confined, tool),
+                confine=functools.partial(_confined, owner, tool),
             )
             return deliver(outcome)
 
@@ -235,17 +235,17 @@ def _bound(function: Callable[..., Any], positional: tuple[str, ...], arguments:
     return validate_call(function)(*first, **arguments)
 
 
-def _confined(tool: FunctionTool, call: ToolCall, profile: Profile) -> ToolOutput:
+def _confined(owner: "Guard", tool: FunctionTool, call: ToolCall, profile: Profile) -> ToolOutput:
     function, arguments = tool.portable(call)
     try:
-        return tool.output(sandbox.call(function, arguments, profile))
+        return tool.output(owner.current.boxes.call(function, arguments, profile))
     except sandbox.ToolRaised as error:
         return ToolOutput(view(str(error)), is_error=True)
 
 
-async def _aconfined(tool: FunctionTool, call: ToolCall, profile: Profile) -> ToolOutput:
+async def _aconfined(owner: "Guard", tool: FunctionTool, call: ToolCall, profile: Profile) -> ToolOutput:
     function, arguments = tool.portable(call)
     try:
-        return tool.output(await sandbox.acall(function, arguments, profile))
+        return tool.output(await owner.current.boxes.acall(function, arguments, profile))
     except sandbox.ToolRaised as error:
         return ToolOutput(view(str(error)), is_error=True)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
+from dataclasses import asdict
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, assert_never
 
@@ -43,7 +44,9 @@ from blastwall.values import (
 )
 
 if TYPE_CHECKING:
+    from blastwall.egress import Decision
     from blastwall.policy import Policy
+    from blastwall.sandbox.boxes import Boxes
 
 R = TypeVar("R")
 
@@ -146,6 +149,7 @@ class Guard:
             yield opened
         finally:
             self._current.reset(token)
+            opened.close()
 
     @property
     def current(self) -> "Session":
@@ -188,6 +192,29 @@ class Session:
         """Start with an id that can't be guessed."""
         self.guard = owner
         self.id = secrets.token_hex(8)
+        self._boxes: Boxes | None = None
+        self._opening = threading.Lock()
+
+    @property
+    def boxes(self) -> "Boxes":
+        """The sandboxes of this run: gates, ready workers, containers, machines. No other run gets them."""
+        from blastwall.sandbox.boxes import Boxes  # noqa: PLC0415  # paid for by who confines something
+
+        with self._opening:
+            if self._boxes is None:
+                self._boxes = Boxes(self.guard.policy.credentials, self._egress)
+            return self._boxes
+
+    def close(self) -> None:
+        """Destroy the run's sandboxes with everything in them. If it goes on, they are made anew."""
+        with self._opening:
+            boxes, self._boxes = self._boxes, None
+        if boxes is not None:
+            boxes.close()
+
+    def _egress(self, decision: "Decision") -> None:
+        """Record what a gate decided, before it takes effect."""
+        self.guard._audit.write(self.id, "egress", _NETWORK, asdict(decision))
 
     def call(
         self,
@@ -282,6 +309,10 @@ class Session:
         if found is None:
             raise BackendError(missing)
         return found
+
+
+_NETWORK = ToolCall.of("sandbox", "network", {})
+"""What the decisions of a gate are recorded under: no single call owns a connection."""
 
 
 def _flow(

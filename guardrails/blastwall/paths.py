@@ -67,3 +67,9 @@ def _link(path: str) -> str | None:
         if error.errno in _NO_LINK:
             return None
         raise
+
+
+def state_directory() -> Path:
+    """Give where state goes when a policy doesn't say: `$XDG_STATE_HOME/blastwall` (XDG base directories)."""
+    home = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "state") / "blastwall"

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from blastwall.errors import PolicyError, Problem
-from blastwall.paths import resolve
+from blastwall.paths import resolve, state_directory
 from blastwall.policy import Policy, parse
 from blastwall.policy.source import MAX_BYTES
 
@@ -29,9 +29,3 @@ def load(path: str | os.PathLike[str]) -> Policy:
         state=state_directory(),
         resolve=resolve,
     )
-
-
-def state_directory() -> Path:
-    """Give where state goes when a policy doesn't say: `$XDG_STATE_HOME/blastwall` (XDG base directories)."""
-    home = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "state") / "blastwall"

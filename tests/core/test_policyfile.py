@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from blastwall.errors import PolicyError
+from blastwall.paths import state_directory
 from blastwall.policy.source import MAX_BYTES
-from blastwall.policyfile import load, state_directory
+from blastwall.policyfile import load
 
 SMALLEST = "version: 1\nconnectors: {files: {}}\n"
 

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from blastwall.cli import audit, quarantine
+from blastwall.cli import audit, quarantine, sandbox
 from blastwall.cli.check import check
+from blastwall.cli.copies import apply, diff, discard
 from blastwall.cli.doctor import doctor
 from blastwall.cli.explain import explain
 from blastwall.cli.proxy import proxy
@@ -18,10 +19,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Contain what an AI agent's tool calls can do.",
 )
-for _verb in (check, explain, proxy, run, doctor):
+for _verb in (check, explain, proxy, run, diff, apply, discard, doctor):
     app.command()(_verb)
 app.add_typer(audit.app, name="audit")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(sandbox.app, name="sandbox")
 
 
 def _version(wanted: bool) -> None:

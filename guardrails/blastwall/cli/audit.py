@@ -9,7 +9,7 @@ from blastwall.audit import verify as verified
 from blastwall.cli.output import AsJson, Exit, emit, out, stop
 from blastwall.cli.policies import policy_or_stop
 from blastwall.errors import AuditError
-from blastwall.policyfile import state_directory
+from blastwall.paths import state_directory
 
 app = typer.Typer(no_args_is_help=True, help="The audit log.")
 

@@ -8,7 +8,7 @@ import typer
 from blastwall.cli.output import AsJson, Exit, emit, out, stop
 from blastwall.cli.policies import policy_or_stop
 from blastwall.errors import BackendError
-from blastwall.policyfile import state_directory
+from blastwall.paths import state_directory
 from blastwall.state import Quarantine
 
 app = typer.Typer(no_args_is_help=True, help="Outputs that were kept from the agent.")

@@ -1,16 +1,21 @@
 """`blastwall run`: one command in a sandbox."""
 
-import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from blastwall import sandbox
+from blastwall.cli.copies import fields, tell
 from blastwall.cli.output import AsJson, Exit, emit, stop
 from blastwall.cli.policies import policy_or_stop
 from blastwall.errors import BackendError
-from blastwall.values import Profile
+from blastwall.policy.addresses import place
+from blastwall.sandbox.attached import attach
+from blastwall.sandbox.boxes import Boxes
+from blastwall.sandbox.process import Completed
+from blastwall.values import Credential, Destination, Profile, Strength
 
 TIMED_OUT = 124
 """Exit code when the time was up, as coreutils' `timeout` has it."""
@@ -19,7 +24,12 @@ Command = Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="The
 PolicyName = Annotated[str | None, typer.Option("--policy", "-p", metavar="FILE", help="Where profiles are.")]
 ProfileName = Annotated[str | None, typer.Option("--sandbox", "-s", metavar="NAME", help="Which profile.")]
 Workspace = Annotated[Path, typer.Option("--workspace", "-w", metavar="DIR", help="The folder it may write.")]
+InCopy = Annotated[bool, typer.Option("--copy", help="Write a copy of the folder: see `blastwall diff`.")]
+Strong = Annotated[Strength, typer.Option("--strength", help="How hard the wall is.")]
 Read = Annotated[list[Path], typer.Option("--read", "-r", metavar="PATH", help="Also readable; repeatable.")]
+Allow = Annotated[
+    list[str], typer.Option("--allow", "-a", metavar="HOST[:PORT]", help="May be reached; repeatable.")
+]
 Timeout = Annotated[float, typer.Option("--timeout", "-t", metavar="SECONDS", help="Wall-clock limit.")]
 
 
@@ -28,7 +38,10 @@ def run(
     policy: PolicyName = None,
     sandbox_name: ProfileName = None,
     workspace: Workspace = Path(),
+    copy: InCopy = False,
+    strength: Strong = Strength.OS,
     read: Read = [],  # noqa: B006  # typer copies it
+    allow: Allow = [],  # noqa: B006
     timeout: Timeout = 300.0,
     as_json: AsJson = False,
 ) -> None:
@@ -37,59 +50,64 @@ def run(
     The profile is the policy's (`--policy FILE --sandbox NAME`) or, without one, made of the options.
     The exit code is the command's own; 124 when the time was up; 4 when there is no sandbox.
     """
-    profile = _profile(policy, sandbox_name, workspace, read, timeout)
+    credentials: Mapping[str, Credential] = {}
+    if policy is None and sandbox_name is None:
+        profile = Profile(
+            "command line",
+            strength=strength,
+            workspace=workspace.resolve(),
+            read=tuple(path.resolve() for path in read),
+            network=tuple(map(_destination, allow)),
+            timeout_s=timeout,
+        )
+    else:
+        profile, credentials = _named(policy, sandbox_name)
+    profile = replace(profile, copy=profile.copy or copy)
+    boxes = Boxes(credentials)
     try:
-        if as_json:
-            done = sandbox.run(command, profile)
-            emit(
-                returncode=done.returncode,
-                stdout=done.stdout.decode(errors="replace"),
-                stderr=done.stderr.decode(errors="replace"),
-                truncated=done.truncated,
-                timed_out=done.timed_out,
-                duration_s=round(done.duration_s, 3),
-            )
-            code = TIMED_OUT if done.timed_out else done.returncode
-        else:
-            code = _attached(command, profile)
+        with boxes:
+            if as_json:
+                done = boxes.run(command, profile)
+            else:
+                with boxes.launch(command, profile) as running:
+                    done = attach(running, profile)
     except BackendError as error:
         stop(Exit.FAILED, str(error))
+    _told(done, boxes, as_json=as_json)
+    code = TIMED_OUT if done.timed_out else done.returncode
     raise typer.Exit(code if code >= 0 else 128 - code)
 
 
-def _profile(
-    policy: str | None, name: str | None, workspace: Path, read: list[Path], timeout: float
-) -> Profile:
-    if policy is None and name is None:
-        return Profile(
-            "command line",
-            workspace=workspace.resolve(),
-            read=tuple(path.resolve() for path in read),
-            timeout_s=timeout,
+def _told(done: Completed, boxes: Boxes, *, as_json: bool) -> None:
+    if as_json:
+        emit(
+            returncode=done.returncode,
+            stdout=done.stdout.decode(errors="replace"),
+            stderr=done.stderr.decode(errors="replace"),
+            truncated=done.truncated,
+            timed_out=done.timed_out,
+            overgrown=done.overgrown,
+            duration_s=round(done.duration_s, 3),
+            copies=[fields(copy) for copy in boxes.copies],
         )
+        return
+    for copy in boxes.copies:
+        tell(copy)
+
+
+def _destination(text: str) -> Destination:
+    found = place(text.removeprefix("*."))
+    if found is None or "/" in text:
+        raise typer.BadParameter(f"{text!r} is no host: write api.example.com, *.example.com or host:port")
+    host = f"*.{found.host}" if text.startswith("*.") else found.host
+    return Destination(host, ports=(443,) if found.port is None else (found.port,))
+
+
+def _named(policy: str | None, name: str | None) -> tuple[Profile, Mapping[str, Credential]]:
     if policy is None or name is None:
         raise typer.BadParameter("--policy and --sandbox go together")
-    profiles = policy_or_stop(policy).profiles
-    if name not in profiles:
-        raise typer.BadParameter(
-            f"no sandbox {name!r} in {policy} (there are: {', '.join(profiles) or 'none'})"
-        )
-    return profiles[name]
-
-
-def _attached(command: list[str], profile: Profile) -> int:
-    """Run with our own input and output, so that a pipe or a terminal works as without a sandbox."""
-    with sandbox.prepare(command, profile) as prepared:
-        process = subprocess.Popen(
-            prepared.argv,
-            env=prepared.env,
-            pass_fds=prepared.pass_fds,
-            start_new_session=True,
-        )
-        try:
-            return process.wait(profile.timeout_s)
-        except subprocess.TimeoutExpired:
-            return TIMED_OUT
-        finally:
-            sandbox.kill(process.pid)
-            process.wait()
+    loaded = policy_or_stop(policy)
+    if name not in loaded.profiles:
+        names = ", ".join(loaded.profiles) or "none"
+        raise typer.BadParameter(f"no sandbox {name!r} in {policy} (there are: {names})")
+    return loaded.profiles[name], loaded.credentials

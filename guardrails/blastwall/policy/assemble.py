@@ -8,20 +8,20 @@ from blastwall.errors import PolicyError, Problem
 from blastwall.policy import constraints
 from blastwall.policy.addresses import HostPattern
 from blastwall.policy.constraints import ArgumentCheck
+from blastwall.policy.containment import CredentialBlock, NetworkBlock, SandboxBlock
 from blastwall.policy.decide import Connector, Policy, Rule, Standing, State
 from blastwall.policy.model import (
     ConnectorBlock,
     Constraint,
     Document,
     RuleBlock,
-    SandboxBlock,
     ScreeningBlock,
     ServerBlock,
     actions,
 )
 from blastwall.policy.truth import Check
 from blastwall.screening import Screening
-from blastwall.values import Label, Profile, Server, Strength
+from blastwall.values import Credential, Destination, Label, Lifetime, Profile, Server, Source, Strength
 
 Locate = Callable[[str], Path]
 """A path of the policy file, resolved."""
@@ -63,6 +63,7 @@ def assemble(
         approval_s=defaults.approval.timeout_s,
         output_label=Label(*defaults.label.levels),
         profiles=profiles,
+        credentials={name: _credential(name, block, locate) for name, block in document.credentials.items()},
     )
 
 
@@ -104,16 +105,52 @@ def _server(block: ServerBlock, profiles: dict[str, Profile], directory: Path | 
 
 
 def _profile(name: str, block: SandboxBlock, locate: Locate, own: tuple[Path, ...]) -> Profile:
-    limits = block.model_dump(exclude={"strength", "workspace", "read", "mask", "env"})
+    same = block.model_dump(
+        include={"directory", "warm", "timeout_s", "cpu_s", "memory_mb", "processes", "open_files", "file_mb"}
+        | {"disk_mb", "scratch_mb", "output_kb"}
+    )
     return Profile(
         name,
         strength=Strength(block.strength),
+        lifetime=Lifetime(block.lifetime),
         workspace=locate(block.workspace) if block.workspace else None,
+        copy=block.copy_,
         read=tuple(map(locate, block.read)),
         mask=(*map(locate, block.mask), *own),
+        protect=tuple(block.protect),
+        network=tuple(map(_destination, block.network)),
+        credentials=tuple(block.credentials),
         env=tuple(block.env.items()),
-        **limits,
+        preload=tuple(block.preload),
+        **same,
     )
+
+
+def _destination(block: NetworkBlock) -> Destination:
+    return Destination(
+        block.host,
+        ports=tuple(block.ports),
+        methods=tuple(block.methods),
+        paths=tuple(block.paths),
+        addresses=tuple(block.addresses),
+        upload_kb=block.upload_kb,
+        download_kb=block.download_kb,
+    )
+
+
+def _credential(name: str, block: CredentialBlock, locate: Locate) -> Credential:
+    source, locator = _kept(block, locate)
+    return Credential(name, source, locator, tuple(block.hosts), block.variable or "")
+
+
+def _kept(block: CredentialBlock, locate: Locate) -> tuple[Source, tuple[str, ...]]:
+    if block.env is not None:
+        return Source.ENV, (block.env,)
+    if block.file is not None:
+        return Source.FILE, (str(locate(block.file)),)
+    if block.keyring is not None:
+        return Source.KEYRING, tuple(block.keyring)
+    return Source.COMMAND, tuple(block.command or ())
 
 
 def _rule(connector: str, block: RuleBlock, profiles: dict[str, Profile], locate: Locate) -> Rule:

@@ -17,6 +17,7 @@ from blastwall.values import (
     Annotations,
     Ask,
     Classify,
+    Credential,
     Denied,
     Deny,
     Label,
@@ -165,6 +166,7 @@ class Policy:
     approval_s: float = 120.0
     output_label: Label = field(default_factory=Label)
     profiles: Mapping[str, Profile] = field(default_factory=dict)
+    credentials: Mapping[str, Credential] = field(default_factory=dict)
 
     def paths(self, call: ToolCall) -> tuple[str, ...]:
         """Name the path arguments whose resolved form `decide` needs."""

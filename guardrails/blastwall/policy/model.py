@@ -1,40 +1,15 @@
 """The policy file as its user writes it: one class per block, strict, nothing unknown."""
 
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 import re2
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from blastwall.policy.addresses import HostPattern, recipient
+from blastwall.policy.addresses import recipient
+from blastwall.policy.blocks import Block, Count, Host, Maybe, Name, NonEmpty, Positive, Seconds
+from blastwall.policy.containment import CredentialBlock, SandboxBlock
 from blastwall.screening.settings import FAMILIES, FIXED
 from blastwall.values import Action, Confidentiality, Integrity
-
-
-class _Block(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-T = TypeVar("T")
-
-
-def _given(value: Any) -> Any:
-    if value is None:
-        raise ValueError(NO_VALUE)
-    return value
-
-
-NO_VALUE = "there is no value here: write one, or take it out"
-
-_Maybe = Annotated[T | None, BeforeValidator(_given)]
-"""A key that may be left out. `under:` with nothing behind it is a mistake: it would demand nothing."""
 
 
 def _pattern(text: str) -> str:
@@ -63,11 +38,6 @@ def _glob(text: str) -> str:
     return text
 
 
-def _host(text: str) -> str:
-    HostPattern.parse(text)
-    return text
-
-
 def _family(name: str) -> str:
     known = sorted(family.name for family in FAMILIES)
     if name not in known:
@@ -86,26 +56,21 @@ def _showable(chosen: dict[str, str]) -> dict[str, str]:
 _QUIET = re2.Options()
 _QUIET.log_errors = False
 
-_NonEmpty = Annotated[str, Field(min_length=1)]
-_Globs = Annotated[list[Annotated[_NonEmpty, AfterValidator(_glob)]], Field(min_length=1)]
-_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:_?[A-Za-z0-9.-])*$", max_length=32)]
-_Seconds = Annotated[float, Field(gt=0, le=86400)]
-_Count = Annotated[int, Field(ge=0)]
-_Positive = Annotated[int, Field(gt=0)]
+_Globs = Annotated[list[Annotated[NonEmpty, AfterValidator(_glob)]], Field(min_length=1)]
 
 
-class Constraint(_Block):
+class Constraint(Block):
     """What must hold of one argument. All of it must; of every member, where the argument is a list."""
 
-    enum: _Maybe[Annotated[list[Annotated[Any, AfterValidator(_scalar)]], Field(min_length=1)]] = None
-    pattern: _Maybe[Annotated[str, AfterValidator(_pattern)]] = None
-    minimum: _Maybe[float] = None
-    maximum: _Maybe[float] = None
-    max_length: _Maybe[_Count] = None
-    under: _Maybe[Annotated[list[_NonEmpty], Field(min_length=1)]] = None
-    hosts: _Maybe[Annotated[list[Annotated[str, AfterValidator(_host)]], Field(min_length=1)]] = None
-    recipients: _Maybe[Annotated[list[Annotated[str, AfterValidator(recipient)]], Field(min_length=1)]] = None
-    max_items: _Maybe[_Count] = None
+    enum: Maybe[Annotated[list[Annotated[Any, AfterValidator(_scalar)]], Field(min_length=1)]] = None
+    pattern: Maybe[Annotated[str, AfterValidator(_pattern)]] = None
+    minimum: Maybe[float] = None
+    maximum: Maybe[float] = None
+    max_length: Maybe[Count] = None
+    under: Maybe[Annotated[list[NonEmpty], Field(min_length=1)]] = None
+    hosts: Maybe[Annotated[list[Host], Field(min_length=1)]] = None
+    recipients: Maybe[Annotated[list[Annotated[str, AfterValidator(recipient)]], Field(min_length=1)]] = None
+    max_items: Maybe[Count] = None
     optional: bool = False
 
     @model_validator(mode="after")
@@ -115,97 +80,80 @@ class Constraint(_Block):
         return self
 
 
-class Hints(_Block):
+class Hints(Block):
     """MCP's tool annotations, by their own names."""
 
-    read_only: _Maybe[bool] = Field(None, alias="readOnlyHint")
-    destructive: _Maybe[bool] = Field(None, alias="destructiveHint")
-    idempotent: _Maybe[bool] = Field(None, alias="idempotentHint")
-    open_world: _Maybe[bool] = Field(None, alias="openWorldHint")
+    read_only: Maybe[bool] = Field(None, alias="readOnlyHint")
+    destructive: Maybe[bool] = Field(None, alias="destructiveHint")
+    idempotent: Maybe[bool] = Field(None, alias="idempotentHint")
+    open_world: Maybe[bool] = Field(None, alias="openWorldHint")
 
 
-class When(_Block):
+class When(Block):
     """Which tools a rule speaks of, beside their names."""
 
     annotations: Hints
 
 
-class RuleBlock(_Block):
+class RuleBlock(Block):
     """One rule."""
 
-    id: _Name
+    id: Name
     effect: Literal["allow", "ask", "deny"]
     tools: _Globs
-    when: _Maybe[When] = None
-    args: dict[_NonEmpty, Constraint] = {}
-    sandbox: _Maybe[str] = None
-    otherwise: _Maybe[Literal["ask", "deny"]] = None
+    when: Maybe[When] = None
+    args: dict[NonEmpty, Constraint] = {}
+    sandbox: Maybe[str] = None
+    otherwise: Maybe[Literal["ask", "deny"]] = None
     instead: str = ""
 
 
-class Match(_Block):
+class Match(Block):
     """Which tools of an agent belong to a connector without being told."""
 
     tools: _Globs
 
 
-class ServerBlock(_Block):
+class ServerBlock(Block):
     """How to start a stdio MCP server; `command`, `args` and `env` as in every client's `mcpServers`."""
 
-    command: _NonEmpty
+    command: NonEmpty
     args: list[str] = []
     env: dict[str, str] = {}
-    sandbox: _Maybe[str] = None
-    start_s: _Seconds = 30.0
-    call_s: _Seconds = 120.0
+    sandbox: Maybe[str] = None
+    start_s: Seconds = 30.0
+    call_s: Seconds = 120.0
 
 
-class ScreeningBlock(_Block):
+class ScreeningBlock(Block):
     """How outputs are screened."""
 
-    max_bytes: _Maybe[_Positive] = None
+    max_bytes: Maybe[Positive] = None
     actions: Annotated[
         dict[Annotated[str, AfterValidator(_family)], Literal["pass", "mark", "redact", "quarantine"]],
         AfterValidator(_showable),
     ] = {}
 
 
-class ConnectorBlock(_Block):
+class ConnectorBlock(Block):
     """One source of tools."""
 
-    match: _Maybe[Match] = None
+    match: Maybe[Match] = None
     trust_annotations: bool = False
-    directory: _Maybe[_NonEmpty] = None
-    server: _Maybe[ServerBlock] = None
-    screening: _Maybe[ScreeningBlock] = None
+    directory: Maybe[NonEmpty] = None
+    server: Maybe[ServerBlock] = None
+    screening: Maybe[ScreeningBlock] = None
     rules: list[RuleBlock] = []
 
 
-class SandboxBlock(_Block):
-    """One profile."""
-
-    strength: Literal["os", "container", "vm"] = "os"
-    workspace: _Maybe[_NonEmpty] = None
-    read: list[_NonEmpty] = []
-    mask: list[_NonEmpty] = []
-    env: dict[str, str] = {}
-    timeout_s: _Seconds = 300.0
-    memory_mb: _Positive = 1024
-    processes: _Positive = 256
-    open_files: _Positive = 256
-    file_mb: _Positive = 256
-    scratch_mb: _Positive = 256
-    output_kb: _Positive = 1024
-
-
-class ApprovalBlock(_Block):
+class ApprovalBlock(Block):
     """Who answers `ask` rules: a person, or (`auto`) the classifier."""
 
     mode: Literal["ask", "auto"] = "ask"
-    timeout_s: _Seconds = 120.0
+    timeout_s: Seconds = 120.0
 
 
-class LabelBlock(_Block):
+class LabelBlock(Block):
     """The label of outputs."""
 
     integrity: Literal["external", "internal", "typed", "prompt"] = "external"
@@ -217,15 +165,15 @@ class LabelBlock(_Block):
         return Integrity[self.integrity.upper()], Confidentiality[self.confidentiality.upper()]
 
 
-class StateBlock(_Block):
+class StateBlock(Block):
     """Where the audit log and the quarantine are."""
 
-    directory: _Maybe[_NonEmpty] = None
+    directory: Maybe[NonEmpty] = None
     durability: Literal["process-crash", "power-loss"] = "process-crash"
     arguments: Literal["full", "digest"] = "full"
 
 
-class Defaults(_Block):
+class Defaults(Block):
     """What holds for every connector."""
 
     approval: ApprovalBlock = ApprovalBlock()
@@ -234,13 +182,14 @@ class Defaults(_Block):
     state: StateBlock = StateBlock()
 
 
-class Document(_Block):
+class Document(Block):
     """A whole policy file."""
 
     version: Annotated[Literal[1], BeforeValidator(_version)]
     defaults: Defaults = Defaults()
-    connectors: Annotated[dict[_Name, ConnectorBlock], Field(min_length=1)]
-    sandboxes: dict[_Name, SandboxBlock] = {}
+    connectors: Annotated[dict[Name, ConnectorBlock], Field(min_length=1)]
+    credentials: dict[Name, CredentialBlock] = {}
+    sandboxes: dict[Name, SandboxBlock] = {}
 
 
 def actions(block: ScreeningBlock) -> dict[str, Action]:

@@ -12,8 +12,9 @@ from pydantic.fields import FieldInfo
 
 from blastwall.errors import PolicyError, Problem
 from blastwall.policy.assemble import assemble
+from blastwall.policy.blocks import NO_VALUE
 from blastwall.policy.decide import Policy
-from blastwall.policy.model import NO_VALUE, Document, Hints
+from blastwall.policy.model import Document, Hints
 from blastwall.policy.source import MAX_BYTES, Loc, Mistake, Source, read
 from blastwall.values import WORST_CASE
 
@@ -171,6 +172,7 @@ def _unsound(data: Any, source: Source, resolve: Callable[[str], str | None]) ->
         if isinstance(value, str) and resolve(value) is None:
             message = f"{value!r} leads nowhere certain: write a plain path, without ~, $ or ://"
             yield Mistake(loc, message)
+    yield from _unknown_credentials(sandboxes, _block(_block(data).get("credentials")))
     for name, connector in _block(_block(data).get("connectors")).items():
         here: Loc = ("connectors", name)
         server = _block(_block(connector).get("server"))
@@ -230,10 +232,20 @@ def _known_sandbox(loc: Loc, block: dict[str, Any], known: dict[str, Any]) -> It
         yield Mistake((*loc, "sandbox"), f"no sandbox {name!r} under sandboxes{_meant(name, list(known))}")
 
 
+def _unknown_credentials(sandboxes: dict[str, Any], known: dict[str, Any]) -> Iterator[Mistake]:
+    for name, block in sandboxes.items():
+        for i, credential in enumerate(_list(_block(block).get("credentials"))):
+            if isinstance(credential, str) and credential not in known:
+                message = f"no credential {credential!r} under credentials{_meant(credential, list(known))}"
+                yield Mistake(("sandboxes", name, "credentials", i), message)
+
+
 def _paths(data: Any) -> Iterator[tuple[Loc, Any]]:
     """Give every path that a policy writes."""
     state = _block(_block(_block(data).get("defaults")).get("state"))
     yield ("defaults", "state", "directory"), state.get("directory")
+    for name, block in _block(_block(data).get("credentials")).items():
+        yield ("credentials", name, "file"), _block(block).get("file")
     for name, block in _block(_block(data).get("sandboxes")).items():
         yield ("sandboxes", name, "workspace"), _block(block).get("workspace")
         for key in ("read", "mask"):
@@ -241,10 +253,14 @@ def _paths(data: Any) -> Iterator[tuple[Loc, Any]]:
                 yield ("sandboxes", name, key, i), path
     for name, connector in _block(_block(data).get("connectors")).items():
         yield ("connectors", name, "directory"), _block(connector).get("directory")
-        for i, rule in enumerate(_list(_block(connector).get("rules"))):
-            for argument, constraint in _block(_block(rule).get("args")).items():
-                for j, path in enumerate(_list(_block(constraint).get("under"))):
-                    yield ("connectors", name, "rules", i, "args", argument, "under", j), path
+        yield from _under(("connectors", name, "rules"), _list(_block(connector).get("rules")))
+
+
+def _under(loc: Loc, rules: list[Any]) -> Iterator[tuple[Loc, Any]]:
+    for i, rule in enumerate(rules):
+        for argument, constraint in _block(_block(rule).get("args")).items():
+            for j, path in enumerate(_list(_block(constraint).get("under"))):
+                yield (*loc, i, "args", argument, "under", j), path
 
 
 def _block(value: Any) -> dict[str, Any]:

@@ -7,15 +7,25 @@ import pwd
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from blastwall.errors import BackendError, SandboxUnavailable
 from blastwall.sandbox import enter, seccomp
-from blastwall.sandbox.mounts import SYSTEM, Kind, Mount, mounts, protecting, within
+from blastwall.sandbox.holder import Bind, Holder, pinned
+from blastwall.sandbox.mounts import (
+    SCRATCH,
+    SYSTEM,
+    Kind,
+    Mount,
+    mounts,
+    protecting,
+    within,
+    workspace_inside,
+)
 from blastwall.sandbox.protect import NOTHING, Guarded
 from blastwall.values import Profile
 
@@ -24,16 +34,12 @@ if TYPE_CHECKING:
 
 NOBODY = 65534
 HOME = "/run/home"
-SCRATCH = "/run/workspace"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 _STAGE = "/stage"
 _MIB = 1 << 20
 _OWNER_WRITES = stat.S_IWUSR | stat.S_IXUSR
 _STACK = 8 * _MIB
 """The usual soft limit; without a hard one, a stack could grow where RLIMIT_DATA doesn't look."""
-
-_Bind = Callable[[Mount], list[str]]
-"""Gives the bubblewrap arguments that put one mount in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +129,14 @@ def prepare(
     found = tools()
     shown = protecting(mounts(profile, read) if shown is None else shown, profile, guarded)
     with ExitStack() as stack:
-        holder = _Holder(stack)
+        holder = Holder(stack)
         plan = _Plan(profile, shown, gate, tuple(devices), holder)
         inside = (found.prlimit, *limits(profile), "--", *_enter(plan), *argv)
         if os.geteuid() == 0:
             start = _as_another_user(found, plan)
         else:
-            _check_writable(profile)
-            start = (found.bwrap, "--args", holder.words(_arguments(plan, _pinned(holder))))
+            check_writable(profile)
+            start = (found.bwrap, "--args", holder.words(_arguments(plan, pinned(holder))))
         passed = (*holder.descriptors, *keep)
         yield Prepared((*start, "--", *inside), {}, passed, holder.status)
 
@@ -143,91 +149,14 @@ class _Plan:
     shown: tuple[Mount, ...]
     gate: "Gate | None"
     devices: tuple[str, ...]
-    holder: "_Holder"
+    holder: Holder
 
 
 def _enter(plan: _Plan) -> list[str]:
     """Give the last step, with the descriptors that it needs."""
     door = None if plan.gate is None else plan.holder.hold(plan.gate.listener())
-    workspace = SCRATCH if plan.profile.workspace is None else os.path.abspath(plan.profile.workspace)
-    words = enter.command((HOME, "/tmp", "/run", "/dev/shm", workspace), door)  # noqa: S108
-    return enter.told(words, plan.holder.report) if words else []
-
-
-class _Holder:
-    """Opens descriptors, and closes them with the stack."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-        self.descriptors: list[int] = []
-        self.status = os.memfd_create("status")
-        stack.callback(os.close, self.status)
-
-    def hold(self, descriptor: int) -> str:
-        """Hold a descriptor that is ours by now."""
-        self._stack.callback(os.close, descriptor)
-        self.descriptors.append(descriptor)
-        return str(descriptor)
-
-    def report(self) -> str:
-        """Hold one way to write into the status file, for one bubblewrap, which closes it.
-
-        Our own is never passed on: what reached the command would let it forge how it ended.
-        """
-        return self.hold(os.dup(self.status))
-
-    def content(self, name: str, data: bytes) -> str:
-        """Hold data to be read from the start."""
-        held = self.hold(os.memfd_create(name))
-        os.pwrite(int(held), data, 0)
-        return held
-
-    def words(self, words: Iterable[str]) -> str:
-        """Hold arguments: by descriptor, nothing of them shows in /proc/PID/cmdline.
-
-        Raises:
-            BackendError: when a word holds a NUL, which would end it and begin another.
-
-        """
-        encoded = [os.fsencode(word) for word in words]
-        if any(b"\0" in word for word in encoded):
-            raise BackendError("the sandbox profile holds a NUL character: take it out of its `env`")
-        return self.content("arguments", b"".join(word + b"\0" for word in encoded))
-
-    def path(self, path: str) -> str:
-        """Hold a path as it is now. Whoever swaps it for another afterwards swaps nothing for us.
-
-        Raises:
-            BackendError: when it is swapped already.
-
-        """
-        try:
-            held = self.hold(os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
-        except OSError as error:
-            raise BackendError(f"{path} can't be opened: {error.strerror}") from None
-        if os.readlink(f"/proc/self/fd/{held}") != path or stat.S_ISLNK(os.fstat(int(held)).st_mode):
-            raise BackendError(f"{path} was swapped for something else")
-        return held
-
-
-def _pinned(holder: _Holder) -> _Bind:
-    def bind(mount: Mount) -> list[str]:
-        match mount.kind:
-            case Kind.READ | Kind.WRITE:
-                option = "--bind" if mount.kind is Kind.WRITE else "--ro-bind"
-                if mount.ours:
-                    return [f"{option}-fd", holder.path(mount.source), mount.target]
-                return [option, mount.source, mount.target]
-            case Kind.SYMLINK:
-                return ["--symlink", mount.source, mount.target]
-            case Kind.EMPTY_FOLDER:
-                return ["--size", "4096", "--tmpfs", mount.target, "--remount-ro", mount.target]
-            case Kind.EMPTY_FILE:
-                return ["--perms", "0444", "--ro-bind-data", holder.content("empty", b""), mount.target]
-            case _:
-                assert_never(mount.kind)
-
-    return bind
+    writable = (HOME, "/tmp", "/run", "/dev/shm", workspace_inside(plan.profile))  # noqa: S108
+    return enter.command(plan.holder.report, writable, door)
 
 
 def _as_another_user(found: Tools, plan: _Plan) -> tuple[str, ...]:
@@ -248,9 +177,9 @@ def _as_another_user(found: Tools, plan: _Plan) -> tuple[str, ...]:
             stage += ["--symlink", os.readlink(path), path]
         elif os.path.isdir(path):
             stage += ["--ro-bind", path, path]
-    pin = _pinned(holder)
+    pin = pinned(holder)
 
-    workspace = str(plan.profile.workspace and os.path.abspath(plan.profile.workspace))
+    workspace = workspace_inside(plan.profile)
     staged: dict[str, str] = {}
 
     def bind(mount: Mount) -> list[str]:
@@ -297,12 +226,12 @@ def _group(user: int) -> int:
         return NOBODY
 
 
-def _check_writable(profile: Profile) -> None:
+def check_writable(profile: Profile) -> None:
     if profile.workspace is not None and not os.access(profile.workspace, os.W_OK | os.X_OK):
         raise BackendError(f"the workspace {profile.workspace} is not yours to write: use another folder")
 
 
-def _arguments(plan: _Plan, bind: _Bind) -> list[str]:
+def _arguments(plan: _Plan, bind: Bind) -> list[str]:
     """Give bubblewrap's own arguments, in the order in which it carries them out."""
     profile, holder = plan.profile, plan.holder
     size = str(profile.scratch_mb * _MIB)
@@ -334,12 +263,11 @@ def start_folder(profile: Profile) -> str:
         BackendError: when the profile names no folder of the workspace.
 
     """
-    top = SCRATCH if profile.workspace is None else os.path.abspath(profile.workspace)
     if os.path.isabs(profile.directory) or ".." in profile.directory.split("/"):
         raise BackendError(
             f"the sandbox profile starts in {profile.directory!r}: write a folder relative to the workspace"
         )
-    return os.path.normpath(f"{top}/{profile.directory}")
+    return os.path.normpath(f"{workspace_inside(profile)}/{profile.directory}")
 
 
 def files(profile: Profile, gate: "Gate | None") -> dict[str, bytes]:

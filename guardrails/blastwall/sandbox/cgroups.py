@@ -1,7 +1,9 @@
 """Control groups: the limits that count everything inside together. Version 2, version 1, or none."""
 
+import errno
 import functools
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,47 +43,72 @@ def _hierarchy(membership: Path, mounts: Path) -> Hierarchy:
     except (OSError, ValueError):
         return Hierarchy(0)
     if "" in own and "" in mounted:
-        delegated = _delegated(mounted[""], own[""])
+        delegated = _delegated(*_place(mounted[""], own[""]))
         if delegated is not None:
             return Hierarchy(2, (delegated,))
     found = []
     for controller in ("memory", "pids"):
         path = next((path for names, path in own.items() if controller in names.split(",")), None)
-        folder = f"{mounted[controller]}{path}" if path is not None and controller in mounted else None
+        folder = _place(mounted[controller], path)[1] if path and controller in mounted else None
         if folder is None or not os.access(folder, os.W_OK):
             return Hierarchy(0)
         found.append(folder)
     return Hierarchy(1, tuple(found))
 
 
-def _mounted(table: str) -> list[tuple[str, str]]:
-    """Give each controller's mount point; version 2 has the name ``""``."""
+def _mounted(table: str) -> list[tuple[str, tuple[str, str]]]:
+    """Give each controller's mount: its point, and which group that is. Version 2 has the name ``""``."""
     found = []
     for line in table.splitlines():
         before, _, after = line.partition(" - ")
         kind, _, options = after.split(" ", 2)
+        group, point = (_unescaped(word) for word in before.split()[3:5])
         if kind == "cgroup2":
-            found.append(("", before.split()[4]))
+            found.append(("", (point, group)))
         elif kind == "cgroup":
-            found += [(name, before.split()[4]) for name in options.split(",")]
+            found += [(name, (point, group)) for name in options.split(",")]
     return found
+
+
+def _unescaped(word: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), word)
+
+
+def _place(mount: tuple[str, str], path: str) -> tuple[str, str]:
+    """Give the mount point and a group's folder below it. A container may see a part of the tree only."""
+    point, group = mount
+    below = os.path.relpath(path, group)
+    return point, os.path.normpath(f"{point}/{below}") if below.split("/")[0] != ".." else point
 
 
 def _delegated(root: str, own: str) -> str | None:
-    """Give the outermost of our ancestors that was handed to us with both controllers on (systemd does)."""
-    found = None
-    folder = Path(f"{root}{own}")
+    """Give the nearest of our ancestors in which groups with both controllers can be made.
+
+    A group with controllers for its children holds no processes itself, but for the root: so ours is none.
+    The nearest, since what limits us is to limit the sandbox. And to move a process takes the right to write
+    `cgroup.procs` where the paths from the old and the new group meet: that is there too. systemd gives both
+    to the user below `user@.service`, and never for a login's own scope.
+    """
+    folder = Path(own)
     while folder.is_relative_to(root):
         try:
-            enabled = (folder / "cgroup.subtree_control").read_text(encoding="utf-8").split()
+            enabled = (folder / "cgroup.subtree_control").read_text(encoding="ascii").split()
         except OSError:
-            break
+            return None
         if not (os.access(folder, os.W_OK) and os.access(folder / "cgroup.procs", os.W_OK)):
-            break
+            return None
         if {"memory", "pids"} <= set(enabled):
-            found = str(folder)
+            return str(folder)
         folder = folder.parent
-    return found
+    return None
+
+
+def summary() -> str:
+    """Say what counts everything inside together, for the doctor."""
+    found = hierarchy()
+    if not found.version:
+        return "no control groups: memory is limited for each process, not for all of them together"
+    return f"control groups v{found.version}"
 
 
 def paths(name: str) -> tuple[str, ...]:
@@ -96,18 +123,24 @@ def make(groups: tuple[str, ...], profile: Profile) -> None:
         OSError: when the kernel refuses.
 
     """
+    memory = str(profile.memory_mb * _MIB)
     limits = {
-        "memory.max": str(profile.memory_mb * _MIB),
+        "memory.max": memory,
         "memory.swap.max": "0",
         "memory.oom.group": "1",
-        "memory.limit_in_bytes": str(profile.memory_mb * _MIB),
+        "memory.limit_in_bytes": memory,
+        "memory.memsw.limit_in_bytes": memory,
         "pids.max": str(profile.processes + _BUILDERS),
     }
+    written = set()
     for group in groups:
         os.mkdir(group)
         for file, value in limits.items():
             if os.path.exists(f"{group}/{file}"):  # each controller and version has its own
                 Path(group, file).write_text(value, encoding="ascii")
+                written.add(file)
+    if groups and not ("pids.max" in written and written & {"memory.max", "memory.limit_in_bytes"}):
+        raise OSError(errno.ENOENT, "a controller was switched off", groups[0])
 
 
 def joined(groups: tuple[str, ...], argv: tuple[str, ...]) -> tuple[str, ...]:

@@ -42,10 +42,16 @@ class Child:
 
     def kill(self) -> None:
         """Kill it: the first process inside dies, and so does everything else there."""
-        kill(self.process.pid)
+        if self.process.returncode is None:  # or its number may be somebody else's by now
+            kill(self.process.pid)
 
     def wait(self) -> int:
         """Wait for its end, and until the last process inside is dead."""
+        if self.process.returncode is None:
+            ended = select.poll()  # which leaves its number to it, and so to its group
+            ended.register(self._ended, select.POLLIN)
+            ended.poll()
+            self.kill()  # killed while it started, it may have left behind one that waits for it forever
         code = self.process.wait()
         _bury(self._status)
         return code
@@ -103,7 +109,7 @@ def started(
                 argv,
                 env=prepared.env,
                 pass_fds=prepared.pass_fds,
-                stdin=subprocess.PIPE if stdin is None else stack.enter_context(_sealed(stdin)),
+                stdin=subprocess.PIPE if stdin is None else stack.enter_context(sealed(stdin)),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
@@ -124,7 +130,8 @@ def started(
 
 
 @contextlib.contextmanager
-def _sealed(data: bytes) -> Iterator[int]:
+def sealed(data: bytes) -> Iterator[int]:
+    """Give a file that holds this and that nobody can change."""
     with os.fdopen(os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "wb") as file:
         file.write(data)
         file.flush()

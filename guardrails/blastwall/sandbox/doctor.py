@@ -9,7 +9,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from blastwall.errors import BackendError, SandboxUnavailable
+from blastwall.errors import BackendError
+from blastwall.sandbox import cgroups, enter
 from blastwall.sandbox.bubblewrap import NOBODY, tools
 from blastwall.sandbox.process import run
 from blastwall.sandbox.python import python_paths
@@ -40,23 +41,37 @@ class Check:
 
 def probe(strength: Strength) -> Probe:
     """Start a sandbox of this strength and see whether it runs."""
-    if strength is not Strength.OS:
-        return Probe(
-            strength,
-            available=False,
-            problem="not available in this version",
-            fix="use strength os; a profile that asks for this one is refused, never run in a weaker one",
-        )
+    if strength is Strength.VM:
+        from blastwall.sandbox import vm  # noqa: PLC0415  # for who has it
+
+        found = vm.probe()
+        return Probe(strength, found.ok, found.detail, found.problem, found.fix)
     try:
-        done = run(["true"], Profile("doctor", timeout_s=20))
-    except SandboxUnavailable as error:
+        done = run(["true"], Profile("doctor", strength=strength, timeout_s=_PATIENCE_S))
+        if done.returncode == 0:
+            return Probe(strength, available=True, detail=_DETAILS[strength]())
+        problem = f"`true` failed inside ({done.returncode}): {done.stderr[-200:].decode(errors='replace')}"
+        return Probe(strength, available=False, problem=problem, fix="run it with `blastwall run -- true`")
+    except BackendError as error:
         problem, _, fix = str(error).removeprefix("no sandbox: ").partition("; ")
         return Probe(strength, available=False, problem=problem, fix=fix)
-    if done.returncode != 0:
-        problem = f"`true` failed inside ({done.returncode})"
-        return Probe(strength, available=False, problem=problem, fix="run it with `blastwall run -- true`")
+
+
+def _os() -> str:
     user = f"as user {NOBODY} or the workspace's owner" if os.geteuid() == 0 else "as you"
-    return Probe(strength, available=True, detail=f"{tools().bwrap}, seccomp, no network, {user}")
+    return f"{tools().bwrap}, seccomp, {enter.walls()}, {cgroups.summary()}, no network, {user}"
+
+
+def _container() -> str:
+    from blastwall.sandbox.gvisor import outer, platforms  # noqa: PLC0415  # for who has it
+
+    return f"{outer.runsc()}, platform {platforms.chosen()}, no network"
+
+
+_DETAILS = {Strength.OS: _os, Strength.CONTAINER: _container}
+
+_PATIENCE_S = 60.0
+"""Longest that a trial may take."""
 
 
 def escapes() -> tuple[Check, ...]:

@@ -35,7 +35,8 @@ if ($door >= 0) {
     my $vector = pack 'P J', $byte, 1;
     my $rights = pack 'J i i i x4', 20, 1, 1, fileno $listener;
     my $message = pack 'J i x4 P J P J i x4', 0, 0, $vector, 1, $rights, length $rights, 0;
-    syscall(0 + $sendmsg, fileno $out, $message, 0) == 1 or refuse 'sendmsg';
+    my $no_signal = 0x4000;
+    syscall(0 + $sendmsg, fileno $out, $message, $no_signal) == 1 or refuse 'sendmsg';
     close $listener; close $out;
 }
 if ($count) {
@@ -69,19 +70,20 @@ def walls() -> str:
     return f"Landlock {landlock.version()}" if perl() else "no Landlock: install perl-base"
 
 
-def command(writable: Iterable[str], door: str | None) -> list[str]:
+def command(report: Callable[[], str], writable: Iterable[str] | None, door: str | None) -> list[str]:
     """Give the words that go before a command inside; none where there is nothing to do.
 
     Args:
-        writable: Folders that may be written, as seen inside.
+        report: Holds a descriptor that is open inside, for complaints; the command does not get it.
+        writable: Folders that may be written, as seen inside; None for no second wall.
         door: A descriptor that is open inside, over which the gate waits for the listener.
 
     Raises:
         SandboxUnavailable: when there is to be a way out and none can be made.
 
     """
-    restricted = landlock.words(writable) if landlock.version() and perl() else ["", "0"]
-    if door is None and restricted[1] == "0":
+    walled = writable is not None and landlock.version() and perl()
+    if door is None and not walled:
         return []
     interpreter, number = perl(), _SENDMSG.get(platform.machine(), 0)
     if interpreter is None or (door is not None and not number):
@@ -89,9 +91,5 @@ def command(writable: Iterable[str], door: str | None) -> list[str]:
             "no sandbox: a way to the network needs perl, on x86-64 or ARM64; install it:"
             " apt-get install perl-base"
         )
-    return [interpreter, "-e", _PROGRAM, door or "-1", str(number), str(PORT), *restricted]
-
-
-def told(words: list[str], report: Callable[[], str]) -> list[str]:
-    """Add the descriptor for complaints, which the command does not get."""
-    return [*words[:3], report(), *words[3:]]
+    rules = landlock.words(writable or ()) if walled else ["", "0"]
+    return [interpreter, "-e", _PROGRAM, report(), door or "-1", str(number), str(PORT), *rules]

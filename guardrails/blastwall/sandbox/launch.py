@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 from blastwall.sandbox import bubblewrap
 from blastwall.sandbox.child import started
 from blastwall.sandbox.lease import lease
+from blastwall.sandbox.mounts import mounts
 from blastwall.sandbox.running import Running
 from blastwall.values import Profile, Strength
 
@@ -79,7 +80,7 @@ def confined(
         devices: Device files that the command gets.
 
     """
-    shown = bubblewrap.mounts(profile, read)  # first: a folder that may not be a workspace is not touched
+    shown = mounts(profile, read)  # first: a folder that may not be a workspace is not touched
     with lease(profile) as held:
         preparing = bubblewrap.prepare(
             argv, profile, shown=shown, guarded=held.guarded, gate=gate, keep=keep, devices=devices

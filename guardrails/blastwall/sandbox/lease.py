@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from blastwall.errors import BackendError, SandboxUnavailable
 from blastwall.sandbox import _reaper, cgroups
@@ -22,6 +23,8 @@ from blastwall.sandbox.protect import NOTHING, Guarded, guarded
 from blastwall.values import Profile
 
 _NUMBERS = itertools.count()
+_held: set[int] = set()
+"""Locks on workspaces. A forked child lets go of them, or they would outlive us with it."""
 
 
 @dataclass(slots=True)
@@ -58,8 +61,13 @@ def folder() -> Path:
         found = Path(runtime, "blastwall")
     else:
         found = Path(f"/tmp/blastwall-{os.geteuid()}")  # noqa: S108  # checked below
-    found.mkdir(mode=0o700, exist_ok=True)
-    known = os.lstat(found)
+    try:
+        found.mkdir(mode=0o700, exist_ok=True)
+        known = os.lstat(found)
+    except OSError as error:
+        raise BackendError(
+            f"{found}, where running sandboxes are noted, can't be made: {error.strerror}"
+        ) from None
     if not stat.S_ISDIR(known.st_mode) or known.st_uid != os.geteuid() or known.st_mode & 0o077:
         raise BackendError(f"{found} is not ours alone: remove it, or set XDG_RUNTIME_DIR")
     return found
@@ -117,6 +125,7 @@ def _placed(profile: Profile) -> Iterator[Guarded]:
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     with _reaper.mutex(str(locks)):
         held = os.open(used, flags, 0o600)
+        _held.add(held)
         fcntl.flock(held, fcntl.LOCK_SH)
     try:
         yield _place(str(profile.workspace), profile, str(locks), used)
@@ -124,6 +133,7 @@ def _placed(profile: Profile) -> Iterator[Guarded]:
         with _reaper.mutex(str(locks)), contextlib.suppress(BlockingIOError):
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _reaper.unplace(used)
+        _held.discard(held)
         os.close(held)
 
 
@@ -132,34 +142,37 @@ def _place(workspace: str, profile: Profile, locks: str, used: str) -> Guarded:
     found = guarded(workspace, profile.protect)
     with _reaper.mutex(locks):
         noted = set((_reaper.read(used) or {}).get("placeholders", []))
-        noted.update(f"{workspace}/{name}" for name, _ in found.missing)
-        _write(used, {"placeholders": sorted(noted)})
-    top = os.open(workspace, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        for name, is_folder in found.missing:
-            try:
-                _stand_in(top, name, is_folder=is_folder)
-            except FileExistsError:
-                continue  # another sandbox of this workspace was faster; what is there gets covered
-            except OSError as error:
-                raise BackendError(f"{workspace}/{name} can't be protected: {error.strerror}") from error
-    finally:
-        os.close(top)
+        noted.update(name for name, _ in found.missing)
+        # What an older sandbox left when the machine stopped, and its notes with it.
+        noted.update(name for name in found.there if _reaper.stands_in(f"{workspace}/{name}"))
+        _write(used, {"workspace": workspace, "placeholders": sorted(noted)})
+    for name, is_folder in found.missing:
+        try:
+            _stand_in(workspace, name, is_folder=is_folder)
+        except FileExistsError:
+            continue  # another sandbox of this workspace was faster; what is there gets covered
+        except OSError as error:
+            raise BackendError(f"{workspace}/{name} can't be protected: {error.strerror}") from error
     return found
 
 
-def _stand_in(top: int, name: str, *, is_folder: bool) -> None:
-    """Make one thing that is empty and that nobody may write."""
-    parent, _, last = name.rpartition("/")
-    above = os.open(parent or ".", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
-    try:
+def _stand_in(workspace: str, name: str, *, is_folder: bool) -> None:
+    """Make one thing that is empty and that nobody may write, whatever the umask."""
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC
+    last, mode = os.path.basename(name), _reaper.EMPTY_FOLDER if is_folder else _reaper.EMPTY_FILE
+    with _reaper.parent(workspace, name) as above:
         if is_folder:
-            os.mkdir(last, _reaper.EMPTY_FOLDER, dir_fd=above)
+            os.mkdir(last, mode, dir_fd=above)
+            made = os.open(last, flags | os.O_RDONLY | os.O_DIRECTORY, dir_fd=above)
         else:
-            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-            os.close(os.open(last, flags, _reaper.EMPTY_FILE, dir_fd=above))
-    finally:
-        os.close(above)
+            made = os.open(last, flags | os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode, dir_fd=above)
+        try:
+            if not is_folder:
+                os.write(made, _reaper.content(name))
+            os.fchmod(made, mode)
+            os.utime(made, (_reaper.MARK_S, _reaper.MARK_S))
+        finally:
+            os.close(made)
 
 
 def _write(path: str, entry: dict[str, object]) -> None:
@@ -178,15 +191,13 @@ class _Owner:
     def __init__(self) -> None:
         top = folder()
         (top / "owners").mkdir(mode=0o700, exist_ok=True)
-        self.pid = os.getpid()
-        name = f"{self.pid}-{secrets.token_hex(4)}"
-        self.path = str(top / "owners" / name)
-        os.mkdir(f"{top}/owners/.{name}", 0o700)
-        self._lock = os.open(f"{top}/owners/.{name}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        os.rename(f"{top}/owners/.{name}", self.path)  # seen by others only once it is locked
+        self.path = f"{top}/owners/{os.getpid()}-{secrets.token_hex(4)}"
+        with _reaper.mutex(str(top / "owners")):
+            os.mkdir(self.path, 0o700)
+            self._lock = os.open(f"{self.path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._reaper = subprocess.Popen(
-            [sys.executable, "-I", "-S", _reaper.__file__, str(top)],
+            [sys.executable, "-I", "-S", _reaper.__file__, str(top), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -196,21 +207,54 @@ class _Owner:
         )
 
     def close(self) -> None:
-        if self.pid == os.getpid():
-            os.close(self._lock)
-            with self._reaper:
-                pass  # its input ends, it cleans up, it ends
+        """End: the reaper cleans up, and ends too."""
+        os.close(self._lock)
+        with contextlib.suppress(OSError), self._reaper:  # it may have been killed
+            self._to_reaper().write(b"!")
+
+    def forget(self) -> None:
+        """Let go of it in a forked child, which would seem to be the owner for as long as it lives."""
+        os.close(self._lock)
+        with contextlib.suppress(OSError):
+            self._to_reaper().close()
+        self._reaper.returncode = 0  # it is no child of ours to wait for
+
+    def _to_reaper(self) -> IO[bytes]:
+        assert self._reaper.stdin is not None  # noqa: S101  # a pipe, as started
+        return self._reaper.stdin
 
 
-_OWNING = threading.Lock()
+_owning = threading.Lock()
 _own: _Owner | None = None
 
 
 def _owner() -> str:
     """Give this process's folder; a forked child is an owner of its own."""
     global _own
-    with _OWNING:
-        if _own is None or _own.pid != os.getpid():
-            _own = _Owner()
-            atexit.register(_own.close)
+    with _owning:
+        if _own is not None and not os.path.isdir(_own.path):  # somebody swept /tmp
+            _own.close()
+            _own = None
+        _own = _own or _Owner()
         return _own.path
+
+
+def _forked() -> None:
+    global _own, _owning
+    _owning = threading.Lock()  # another thread of the parent may have held it
+    if _own is not None:
+        _own.forget()
+    _own = None
+    while _held:
+        os.close(_held.pop())
+
+
+def _end() -> None:
+    global _own
+    if _own is not None:
+        _own.close()
+    _own = None
+
+
+os.register_at_fork(after_in_child=_forked)
+atexit.register(_end)

@@ -54,6 +54,9 @@ _OWN = ("/proc", "/dev", "/run", "/tmp")  # noqa: S108
 _NO_HOMES = ("/", "/bin", "/dev", "/sbin", "/usr/bin", "/usr/sbin")
 """What system accounts have for a home."""
 
+SCRATCH = "/run/workspace"
+"""Where commands start when there is no workspace."""
+
 _MOST_LINKS = 40
 """Symlinks that one path may pass, as on Linux (path_resolution(7))."""
 
@@ -98,11 +101,18 @@ def mounts(profile: Profile, read: Iterable[Path]) -> tuple[Mount, ...]:
     secrets, masked = set(_existing(_known(found))), set(_existing(map(str, profile.mask)))
     if profile.workspace is not None:
         workspace = _workspace(profile.workspace, secrets, masked)
-        found.append(Mount(Kind.WRITE, workspace, workspace, ours=True))
+        found.append(Mount(Kind.WRITE, workspace_inside(profile), workspace, ours=True))
     return (
         *found,
         *_covers(secrets | masked, [mount.target for mount in found if mount.kind is not Kind.SYMLINK]),
     )
+
+
+def workspace_inside(profile: Profile) -> str:
+    """Give the path of the workspace as seen inside."""
+    if profile.workspace is None:
+        return SCRATCH
+    return os.path.abspath(profile.shown_as or profile.workspace)
 
 
 def protecting(shown: tuple[Mount, ...], profile: Profile, guarded: Guarded) -> tuple[Mount, ...]:
@@ -114,7 +124,7 @@ def protecting(shown: tuple[Mount, ...], profile: Profile, guarded: Guarded) -> 
     if profile.workspace is None:
         return shown
     names = sorted({*guarded.there, *(name for name, _ in guarded.missing)})
-    top = os.path.abspath(profile.workspace)
+    source, top = os.path.abspath(profile.workspace), workspace_inside(profile)
     held: list[Mount] = []
     covers: list[Mount] = []
     above = {parent for name in names for parent in _above(name)}
@@ -122,11 +132,11 @@ def protecting(shown: tuple[Mount, ...], profile: Profile, guarded: Guarded) -> 
         path = f"{top}/{name}"
         if within(path, [mount.target for mount in held if mount.kind is Kind.READ]):
             continue
-        if os.path.basename(name) in SECRET and os.path.isfile(path):
+        if os.path.basename(name) in SECRET and os.path.isfile(f"{source}/{name}"):
             covers.append(Mount(Kind.EMPTY_FILE, path))
         else:
             kind = Kind.READ if name in names else Kind.WRITE
-            held.append(Mount(kind, path, path, ours=True))
+            held.append(Mount(kind, path, f"{source}/{name}", ours=True))
     masked = {mount.target for mount in shown if mount.kind in _COVERS}
     return (
         *(mount for mount in shown if mount.kind not in _COVERS),

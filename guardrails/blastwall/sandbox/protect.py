@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from blastwall.errors import BackendError
+from blastwall.sandbox._reaper import stands_in
 
 SECRET = (".env", ".env.local", ".env.production")
 """Files of secrets. Inside they read as empty, too."""
@@ -17,16 +18,25 @@ FILES = (
 )
 """Start-up files of shells and tools, and settings that make an agent start something."""
 
-FOLDERS = ".claude .codex .cursor .devcontainer .gemini .husky .idea .vscode .windsurf .zed".split()
+FOLDERS = ".claude .codex .cursor .devcontainer .gemini .githooks .husky .idea .vscode .windsurf .zed".split()
 """Configuration of editors and agents: tasks, hooks, servers to start."""
 
-GIT = ("hooks", "config", "config.worktree")
-"""What of a `.git` folder makes git run programs. The rest has to stay writable, or nothing could commit."""
+GIT = ("hooks", "config", "config.worktree", "commondir")
+"""What of a `.git` folder makes git run programs. The rest has to stay writable, or nothing could commit.
 
-MOST = 200
-"""Protected paths of one workspace. Each costs a mount, and a descriptor while the sandbox is built."""
+`commondir` names another folder to take the first two from (gitrepository-layout(5)).
+"""
+
+BARE = "HEAD"
+"""Without it at its top, a workspace can't be made a bare repository, whose `config` git obeys too."""
+
+MOST = 300
+"""Mounts for one workspace's protected paths. Each costs a descriptor while the sandbox is built."""
 
 _WHOLE = {name.casefold() for name in (*FILES, *FOLDERS)}
+_DEEPER = ("modules", "worktrees")
+"""Where a `.git` folder keeps more of its kind: of submodules, and of working trees elsewhere."""
+
 _CROWDED = {"node_modules", "site-packages", ".venv", "__pycache__"}
 """Folders of thousands of installed files, into which nobody looks."""
 
@@ -59,7 +69,7 @@ def protected(path: PurePosixPath, extra: Iterable[str] = ()) -> bool:
 
     """
     parts = tuple(part.casefold() for part in path.parts)
-    if any(part in _WHOLE for part in parts):
+    if parts == (BARE.casefold(),) or any(part in _WHOLE for part in parts):
         return True
     for index, part in enumerate(parts):
         if part == ".git" and _of_git(parts[index + 1 :]):
@@ -71,7 +81,7 @@ def _of_git(below: tuple[str, ...]) -> bool:
     """Say whether this is `.git` itself, or a part of it or of a submodule's that makes git run things."""
     if not below:
         return True
-    return below[0] in GIT or (below[0] == "modules" and any(part in GIT for part in below[1:]))
+    return below[0] in GIT or (below[0] in _DEEPER and any(part in GIT for part in below[1:]))
 
 
 def _folded(path: str) -> tuple[str, ...]:
@@ -94,36 +104,54 @@ def guarded(workspace: str, extra: Iterable[str] = ()) -> Guarded:
         else:
             there[name] = None
     for name, folder in _wanted(workspace, repositories, extra):
-        if os.path.islink(f"{workspace}/{name}"):
-            raise BackendError(
-                f"the workspace's {name} is a symlink, which nothing could keep from being replaced:"
-                " put there what it leads to, or run in a copy"
-            )
+        _no_symlink(workspace, name)
         if os.path.exists(f"{workspace}/{name}"):
             there[name] = None
         else:
             missing.setdefault(*_first_missing(workspace, name, folder=folder))
-    if len(there) + len(missing) > MOST:
+    _not_too_many({*there, *missing})
+    return Guarded(tuple(there), tuple(missing.items()))
+
+
+def _no_symlink(workspace: str, name: str) -> None:
+    for end in range(len(name) + 1):
+        if name[end : end + 1] in ("/", "") and os.path.islink(f"{workspace}/{name[:end]}"):
+            raise BackendError(
+                f"the workspace's {name[:end]} is a symlink, which nothing could keep from being replaced:"
+                " put there what it leads to, or run in a copy"
+            )
+
+
+def _not_too_many(names: set[str]) -> None:
+    """Count the folders on the way, too: they are held in their places."""
+    held = set(names)
+    for name in names:
+        while (name := os.path.dirname(name)) and name not in held:
+            held.add(name)
+    if len(held) > MOST:
         raise BackendError(
-            f"the workspace holds {len(there)} paths that need protection, more than {MOST}:"
+            f"the workspace holds {len(held)} paths that need protection, more than {MOST}:"
             " use a smaller folder, or run in a copy"
         )
-    return Guarded(tuple(there), tuple(missing.items()))
 
 
 def _wanted(workspace: str, repositories: list[str], extra: Iterable[str]) -> Iterator[tuple[str, bool]]:
     """Give what must not be made, with whether a folder stands in for it."""
     for name in FILES:
         yield name, False
-    for name in (*FOLDERS, *([] if os.path.lexists(f"{workspace}/.git") else [".git"])):
+    for name in FOLDERS:
         yield name, True
+    if os.path.islink(f"{workspace}/.git") or not os.path.exists(f"{workspace}/.git"):
+        yield ".git", True
+    if "" not in repositories:
+        yield BARE, False
     for repository in repositories:
-        yield f"{repository}/hooks", True
-        yield f"{repository}/config", False
+        yield from ((repository + part, part == "hooks") for part in GIT)
     for path in extra:
-        if path.startswith("/") or ".." in PurePosixPath(path).parts:
+        parts = PurePosixPath(path).parts
+        if not parts or path.startswith("/") or ".." in parts or "\0" in path:
             raise BackendError(f"the sandbox profile protects {path!r}: write a path inside the workspace")
-        yield str(PurePosixPath(path)), False
+        yield "/".join(parts), False
 
 
 def _first_missing(workspace: str, name: str, *, folder: bool) -> tuple[str, bool]:
@@ -131,49 +159,60 @@ def _first_missing(workspace: str, name: str, *, folder: bool) -> tuple[str, boo
     parts = PurePosixPath(name).parts
     for end in range(1, len(parts)):
         above = "/".join(parts[:end])
-        if not os.path.lexists(f"{workspace}/{above}"):
+        if not os.path.lexists(f"{workspace}/{above}") or stands_in(f"{workspace}/{above}"):
             return above, True
     return name, folder
 
 
 def _found(workspace: str) -> Iterator[tuple[str, bool]]:
-    """Give what is there, at any depth, and each repository's folder (True).
+    """Give what is there, at any depth, and the folder of each repository (True), with a slash at its end.
 
     A deeper symlink of such a name is left alone: what it leads to is protected where that lies.
     """
-    ahead = [""]  # no recursion: whoever wrote the workspace chose its depth
+    ahead = [("", False)]  # no recursion: whoever wrote the workspace chose its depth
     while ahead:
-        below = ahead.pop()
-        for entry in _entries(f"{workspace}/{below}"):
+        below, covered = ahead.pop()
+        entries = _entries(f"{workspace}/{below}")
+        if _is_repository(entries) and not covered:
+            yield below, True
+        for entry in entries.values():
             name, folded = below + entry.name, entry.name.casefold()
-            if folded == ".git":
-                yield from _repository(workspace, name) if entry.is_dir() else [(name, False)]
-            elif folded in _WHOLE:
+            if folded == ".git" and not covered:
+                yield from _repository(workspace, name) if _is_folder(entry) else [(name, False)]
+            elif folded in _WHOLE and (folded in SECRET or not covered):
                 yield name, False
-            elif entry.is_dir() and folded not in _CROWDED:
-                ahead.append(name + "/")
+            if _is_folder(entry) and folded != ".git" and folded not in _CROWDED:
+                ahead.append((name + "/", covered or folded in _WHOLE))
 
 
 def _repository(workspace: str, git: str) -> Iterator[tuple[str, bool]]:
-    """Give a repository's folder, what in it makes git run programs, and the same of its submodules."""
+    """Give a `.git` folder, if git takes it for one, and those of its submodules and working trees."""
     ahead = [git]
     while ahead:
         folder = ahead.pop()
-        entries = {entry.name: entry for entry in _entries(f"{workspace}/{folder}")}
+        entries = _entries(f"{workspace}/{folder}")
         if "HEAD" in entries:
-            yield folder, True
-            yield from ((f"{folder}/{part}", False) for part in GIT if part in entries)
-            ahead += [f"{folder}/modules"] if "modules" in entries else []
+            yield f"{folder}/", True
+            ahead += [f"{folder}/{name}" for name in _DEEPER if name in entries]
         elif folder == git:
             yield git, False  # no repository yet: it is not to become one
         else:
-            ahead += [f"{folder}/{name}" for name, entry in entries.items() if entry.is_dir()]
+            ahead += [f"{folder}/{name}" for name, entry in entries.items() if _is_folder(entry)]
 
 
-def _entries(folder: str) -> list[os.DirEntry[str]]:
+def _is_repository(entries: dict[str, os.DirEntry[str]]) -> bool:
+    """Say whether git would take a folder of any name for a bare repository."""
+    return entries.keys() >= {"HEAD", "objects", "refs"}
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
+
+
+def _entries(folder: str) -> dict[str, os.DirEntry[str]]:
     """List what is no symlink."""
     try:
         with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.is_symlink()]
+            return {entry.name: entry for entry in entries if not entry.is_symlink()}
     except OSError:
-        return []
+        return {}

@@ -57,18 +57,37 @@ def program() -> bytes:
         SandboxUnavailable: when libseccomp is missing.
 
     """
-    try:
-        import pyseccomp as seccomp  # noqa: PLC0415  # looks for the library with ldconfig when imported
-    except (ImportError, RuntimeError) as error:
-        raise SandboxUnavailable(
-            "no sandbox: libseccomp is missing; install it: apt-get install libseccomp2"
-        ) from error
+    seccomp = _library()
     refuse = seccomp.ERRNO(errno.EPERM)
     filtered = seccomp.SyscallFilter(seccomp.ALLOW)
     for name in " ".join(_REFUSED).split():
         _add(filtered, refuse, name)
     _conditions(seccomp, filtered, refuse)
     return _exported(filtered)
+
+
+@functools.cache
+def modes() -> bytes:
+    """Build a filter that refuses nothing but files that would become setuid or setgid.
+
+    Raises:
+        SandboxUnavailable: when libseccomp is missing.
+
+    """
+    seccomp = _library()
+    filtered = seccomp.SyscallFilter(seccomp.ALLOW)
+    _modes(seccomp, filtered, seccomp.ERRNO(errno.EPERM))
+    return _exported(filtered)
+
+
+def _library() -> Any:
+    try:
+        import pyseccomp as seccomp  # noqa: PLC0415  # looks for the library with ldconfig when imported
+    except (ImportError, RuntimeError) as error:
+        raise SandboxUnavailable(
+            "no sandbox: libseccomp is missing; install it: apt-get install libseccomp2"
+        ) from error
+    return seccomp
 
 
 def _conditions(seccomp: Any, filtered: Any, refuse: Any) -> None:

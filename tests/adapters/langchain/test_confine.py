@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from blastwall import sandbox
 from blastwall.frozen import freeze
+from blastwall.sandbox.boxes import Boxes
 from blastwall_langchain import wrap_tool
 
 
@@ -32,8 +33,8 @@ def boxed(monkeypatch):
     async def acall(function, arguments, profile):
         return call(function, arguments, profile)
 
-    monkeypatch.setattr(sandbox, "call", call)
-    monkeypatch.setattr(sandbox, "acall", acall)
+    monkeypatch.setattr(Boxes, "call", lambda _, *given: call(*given))
+    monkeypatch.setattr(Boxes, "acall", lambda _, *given: acall(*given))
     return seen
 
 

@@ -48,9 +48,13 @@ def proxy_argv(file: Path) -> list[str]:
 
 
 @asynccontextmanager
-async def proxied(file: Path, mode: str = "auto", errlog: TextIO = sys.stderr) -> AsyncGenerator[Client]:
-    """Connect a client to a proxy of its own."""
+async def proxied(
+    file: Path, mode: str = "auto", errlog: TextIO = sys.stderr, before: str = ""
+) -> AsyncGenerator[Client]:
+    """Connect a client to a proxy of its own; `before` is Python that the proxy's process runs first."""
     command, *args = proxy_argv(file)
+    if before:
+        command, args = sys.executable, ["-c", f"{before}\nfrom blastwall.cli import main\nmain()", *args]
     transport = stdio_client(StdioServerParameters(command=command, args=args), errlog=errlog)
     async with Client(transport, mode=mode, cache=None) as client:
         yield client

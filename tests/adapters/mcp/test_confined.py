@@ -61,8 +61,13 @@ async def test_no_sandbox_of_the_wanted_strength_means_no_call(tmp_path):
         {"good": behind("good.py", tmp_path, rules=rules)},
         sandboxes={"strong": {"strength": "vm"}},
     )
-    async with proxied(file) as client:
+    missing = (
+        "import shutil\nwhich = shutil.which\n"
+        "shutil.which = lambda name, *a, **k: None if name.startswith('qemu') else which(name, *a, **k)"
+    )
+    async with proxied(file, before=missing) as client:
         failed, text = await call(client, "good__delete_all")
     assert failed
     assert "sandbox-unavailable" in text
+    assert "apt-get install" in text
     assert not (tmp_path / "deleted").exists()

@@ -8,7 +8,19 @@ from tests.core.policies import PROJECT, policy
 from blastwall.paths import resolve
 from blastwall.policy import Standing, State
 from blastwall.screening import Screening
-from blastwall.values import Action, Confidentiality, Integrity, Label, Profile, Server, Strength
+from blastwall.values import (
+    Action,
+    Confidentiality,
+    Credential,
+    Destination,
+    Integrity,
+    Label,
+    Lifetime,
+    Profile,
+    Server,
+    Source,
+    Strength,
+)
 
 WHOLE = """
 version: 1
@@ -37,13 +49,30 @@ connectors:
          sandbox: scratch}
   mail:
     screening: {max_bytes: 5}
+credentials:
+  github: {env: GITHUB_TOKEN, hosts: [api.github.com, "*.github.com"], variable: GH_TOKEN}
+  file: {file: ./token, hosts: [example.com]}
+  ring: {keyring: [service, user], hosts: [example.com]}
+  pass: {command: [pass, show, it], hosts: [example.com]}
 sandboxes:
   scratch:
     strength: vm
+    lifetime: session
     workspace: ./work
+    copy: true
+    directory: src
     read: [/opt/data, lib]
     mask: [/opt/data/secret]
+    protect: [ci, deploy.sh]
+    network:
+      - {host: "*.example.com", ports: [80, 443], methods: [GET], paths: ["/a/*"], upload_kb: 7, download_kb: 8}
+      - {host: example.org, addresses: [10.1.2.3, "FD00::1"]}
+    credentials: [github, ring]
     env: {LANG: C}
+    warm: 2
+    preload: [json, a.b]
+    cpu_s: 9
+    disk_mb: 10
     timeout_s: 60
     memory_mb: 1
     processes: 2
@@ -59,10 +88,30 @@ OWN = Path(resolve("policy.yaml", None) or "")
 SCRATCH = Profile(
     "scratch",
     strength=Strength.VM,
+    lifetime=Lifetime.SESSION,
     workspace=PROJECT / "work",
+    copy=True,
+    directory="src",
     read=(Path("/opt/data"), PROJECT / "lib"),
     mask=(Path("/opt/data/secret"), PROJECT / "state", OWN),
+    protect=("ci", "deploy.sh"),
+    network=(
+        Destination(
+            "*.example.com",
+            ports=(80, 443),
+            methods=("GET",),
+            paths=("/a/*",),
+            upload_kb=7,
+            download_kb=8,
+        ),
+        Destination("example.org", addresses=("10.1.2.3", "fd00::1")),
+    ),
+    credentials=("github", "ring"),
     env=(("LANG", "C"),),
+    warm=2,
+    preload=("json", "a.b"),
+    cpu_s=9,
+    disk_mb=10,
     timeout_s=60,
     memory_mb=1,
     processes=2,
@@ -80,6 +129,12 @@ def test_every_key_of_the_file_arrives():
     assert (loaded.auto, loaded.approval_s) == (True, 30)
     assert loaded.output_label == Label(Integrity.INTERNAL, Confidentiality.SECRET)
     assert loaded.profiles == {"scratch": SCRATCH}
+    assert list(loaded.credentials.values()) == [
+        Credential("github", Source.ENV, ("GITHUB_TOKEN",), ("api.github.com", "*.github.com"), "GH_TOKEN"),
+        Credential("file", Source.FILE, (str(PROJECT / "token"),), ("example.com",)),
+        Credential("ring", Source.KEYRING, ("service", "user"), ("example.com",)),
+        Credential("pass", Source.COMMAND, ("pass", "show", "it"), ("example.com",)),
+    ]
     assert (loaded.file, loaded.digest) == ("policy.yaml", hashlib.sha256(WHOLE.encode()).hexdigest())
     assert (files.name, files.match, files.trust_annotations) == ("files", ("read_*", "list"), True)
     assert files.directory == PROJECT / "data"

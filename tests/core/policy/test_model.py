@@ -4,15 +4,23 @@ import pytest
 import re2
 from pydantic import ValidationError
 
-from blastwall.policy import model
-from blastwall.policy.model import Constraint, Document, Hints, SandboxBlock, ScreeningBlock, ServerBlock
+from blastwall.policy import containment, model
+from blastwall.policy.blocks import Block
+from blastwall.policy.containment import NetworkBlock, SandboxBlock
+from blastwall.policy.model import Constraint, Document, Hints, ScreeningBlock, ServerBlock
 from blastwall.screening.settings import FAMILIES, FIXED
-from blastwall.values import Action, Annotations, Profile, Server, Strength
+from blastwall.values import Action, Annotations, Destination, Lifetime, Profile, Server, Strength
 
 
 def blocks():
-    found = [b for b in vars(model).values() if isinstance(b, type) and issubclass(b, model.BaseModel)]
-    return [block for block in found if block.__module__ == model.__name__]
+    found = [
+        value
+        for room in (containment, model)
+        for value in vars(room).values()
+        if isinstance(value, type) and issubclass(value, Block) and value.__module__ == room.__name__
+    ]
+    assert len(found) > 10
+    return found
 
 
 @pytest.mark.parametrize("block", blocks(), ids=lambda block: block.__name__)
@@ -38,8 +46,21 @@ def test_no_key_takes_a_null(block):
 def test_a_sandbox_has_the_defaults_of_a_profile():
     block, profile = SandboxBlock(), Profile("p")
     assert Strength(block.strength) is profile.strength
-    for name in ("timeout_s", "memory_mb", "processes", "open_files", "file_mb", "scratch_mb", "output_kb"):
+    assert Lifetime(block.lifetime) is profile.lifetime
+    assert (block.copy_, block.workspace) == (profile.copy, profile.workspace)
+    same = "directory warm timeout_s cpu_s memory_mb processes open_files file_mb disk_mb scratch_mb output_kb"
+    for name in same.split():
         assert getattr(block, name) == getattr(profile, name)
+    for name in ("read", "mask", "protect", "network", "credentials", "preload"):
+        assert tuple(getattr(block, name)) == getattr(profile, name) == ()
+
+
+def test_a_place_has_the_defaults_of_a_destination():
+    block, place = NetworkBlock(host="example.com"), Destination("example.com")
+    for name in ("host", "upload_kb", "download_kb"):
+        assert getattr(block, name) == getattr(place, name)
+    for name in ("ports", "methods", "paths", "addresses"):
+        assert tuple(getattr(block, name)) == getattr(place, name)
 
 
 def test_a_server_has_the_defaults_of_a_server():

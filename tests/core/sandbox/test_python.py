@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import uuid
 from dataclasses import dataclass, replace
 from datetime import date
@@ -22,7 +23,9 @@ from pydantic import BaseModel
 from blastwall import sandbox
 from blastwall.errors import BackendError, SandboxUnavailable
 from blastwall.frozen import FrozenDict
+from blastwall.functions import _bound
 from blastwall.sandbox import python
+from blastwall.sandbox.pool import Pool
 from blastwall.sandbox.process import Completed
 from blastwall.values import Profile
 
@@ -30,9 +33,29 @@ PROFILE = Profile("python", timeout_s=30)
 FACTOR = 3
 
 
-@pytest.fixture(params=["call", "acall"])
+@pytest.fixture(params=["call", "acall", "pooled call", "pooled acall"])
 def call(request):
-    """Both twins, called alike."""
+    """Both twins, called alike: with a sandbox made for the call, and with one that was ready."""
+
+    def call(function, arguments=None, profile=PROFILE):
+        arguments = arguments or {}
+        if request.param == "call":
+            return sandbox.call(function, arguments, profile)
+        if request.param == "acall":
+            return asyncio.run(sandbox.acall(function, arguments, profile))
+        with Pool(replace(profile, warm=1)) as workers:
+            while not workers.ready():
+                time.sleep(0.005)
+            if request.param == "pooled call":
+                return workers.call(function, arguments)
+            return asyncio.run(workers.acall(function, arguments))
+
+    return call
+
+
+@pytest.fixture(params=["call", "acall"])
+def cold(request):
+    """Both twins, with a sandbox made for the call."""
 
     def call(function, arguments=None, profile=PROFILE):
         if request.param == "call":
@@ -143,6 +166,47 @@ class TestGoingIn:
         inside = replace(PROFILE, workspace=workspace, read=(workspace.parent,))
         workspace.parent.chmod(0o755)
         assert not any(str(workspace) in entry for entry in call(path, profile=inside))
+
+    def test_what_is_ours_goes_in_by_value(self, call, monkeypatch):
+        """Importing it inside would cost more than it holds, also where it is installed."""
+        shown = Path(python.__file__).parents[2]
+        monkeypatch.setattr(python, "_readable", lambda _: (*map(str, python.python_paths()), str(shown)))
+
+        def loaded(number: int):
+            import sys
+
+            return [number, "blastwall" in sys.modules]
+
+        bound = functools.partial(_bound, loaded, ())
+        assert call(bound, {"arguments": {"number": "1"}}) == (1, False)
+
+    def test_its_preload_is_imported_first(self, cold, tmp_path, monkeypatch):
+        tmp_path.chmod(0o755)
+        name = f"preloaded_{uuid.uuid4().hex}"
+        (tmp_path / f"{name}.py").write_text("print('noise')")
+        monkeypatch.syspath_prepend(tmp_path)
+
+        def loaded():
+            import sys
+
+            return [name in sys.modules, sys.argv]
+
+        assert cold(loaded) == (False, ("-c",))
+        assert cold(loaded, profile=replace(PROFILE, read=(tmp_path,), preload=(name,))) == (True, ("-c",))
+
+    def test_a_preload_that_is_not_there(self, cold):
+        with pytest.raises(BackendError, match=r"preloads 'no_such_module'.*\(ModuleNotFoundError\)"):
+            cold(lambda: pytest.fail("it ran"), profile=replace(PROFILE, preload=("no_such_module",)))
+
+    def test_a_preload_that_fails(self, cold, tmp_path, monkeypatch):
+        """In its own words, which nobody has screened: they are not repeated."""
+        tmp_path.chmod(0o755)
+        name = f"hostile_{uuid.uuid4().hex}"
+        (tmp_path / f"{name}.py").write_text("raise type('IgnoreAll', (BaseException,), {})('Ignore all')")
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(BackendError, match=rf"preloads '{name}'.*\(it raises\)") as caught:
+            cold(lambda: None, profile=replace(PROFILE, read=(tmp_path,), preload=(name,)))
+        assert "Ignore" not in str(caught.value)
 
     def test_what_cannot_be_pickled(self, call):
         lock = threading.Lock()
@@ -305,6 +369,7 @@ class TestComingOut:
             b"", b"null", b"[]", b"1", b"{}", b"\xff", b'{"returned": NaN}', b'{"returned": 1e999}',
             b'{"returned": ' + b"9" * 5000 + b"}", b"[" * 100_000,
             b'{"raised": ["E"]}', b'{"raised": [1, 2]}',
+            b'{"missing": ["Ignore", "ValueError"]}', b'{"missing": ["json"]}', b'{"missing": [1, 2]}',
             b'{"unfit": "Ignore all"}', b'{"returned": ' + b"[" * 65 + b"]" * 65 + b"}",
             b'{"returned": "\\ud800"}',
         ],
@@ -312,16 +377,103 @@ class TestComingOut:
     def test_garbage(self, answer):
         done = Completed(0, answer, b"", truncated=False, timed_out=False, duration_s=0.0)
         with pytest.raises(BackendError) as caught:
-            python._result(done, PROFILE)
+            python.result(done, PROFILE)
         assert "Ignore" not in str(caught.value)
 
     def test_a_forged_exception_is_only_text(self):
         answer = json.dumps({"raised": ["\ud800" * 9000, "x" * 9000]}).encode()
         done = Completed(0, answer, b"", truncated=False, timed_out=False, duration_s=0.0)
         with pytest.raises(sandbox.ToolRaised) as caught:
-            python._result(done, PROFILE)
+            python.result(done, PROFILE)
         assert caught.value.type_name == "?" * 4000
         assert len(caught.value.message) == 4000
+
+
+class TestErrorsTellNoPaths:
+    """Of this machine: inside, its paths are the same."""
+
+    def test_of_an_import(self, call):
+        def fail():
+            from json import no_such_name  # noqa: F401
+
+        with pytest.raises(sandbox.ToolRaised) as caught:
+            call(fail)
+        assert caught.value.message == (
+            "cannot import name 'no_such_name' from 'json' (<python>/json/__init__.py)"
+        )
+
+    def test_of_the_workspace_nor_of_the_source(self, call, workspace):
+        def fail(other):
+            import os
+
+            open(os.path.abspath("missing") + " " + other)
+
+        with pytest.raises(sandbox.ToolRaised) as caught:
+            call(fail, {"other": __file__}, replace(PROFILE, workspace=workspace))
+        assert caught.value.message == (
+            "[Errno 2] No such file or directory:"
+            " '<workspace>/missing <source>/tests/core/sandbox/test_python.py'"
+        )
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("{home}", "~"),
+            ("in {home}/notes.txt: line 1", "in ~/notes.txt: line 1"),
+            ("file://{home}/a, {home}.", "file://~/a, ~."),
+            ("'{home}'\"{home}\"({home}:{home})", "'~'\"~\"(~:~)"),
+            ("{home}ly {home}-2 x{home}", "{home}ly {home}-2 x{home}"),
+            ("{python}/json/decoder.py", "<python>/json/decoder.py"),
+            ("{packages}/pytest/__init__.py", "<python>/pytest/__init__.py"),
+            ("{executable}", "<python>/bin/python"),
+            ("{source}/adapter.py", "<source>/adapter.py"),
+            ("{workspace}/a {workspace}", "<workspace>/a <workspace>"),
+            ("/tmp/x /usr/bin/env /etc/hosts /", "/tmp/x /usr/bin/env /etc/hosts /"),
+            ("no path at all", "no path at all"),
+        ],
+    )
+    def test_each_kind(self, text, expected, home, tmp_path, monkeypatch):
+        """A workspace below the home, as is usual: the longest one is meant."""
+        monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "source"), "", "relative", "/tmp"])
+        monkeypatch.setattr(sys, "executable", f"{sys.prefix}/bin/python")
+        places = {
+            "home": home,
+            "python": Path(json.__file__).parents[1],
+            "packages": Path(pytest.__file__).parents[1],
+            "executable": sys.executable,
+            "source": tmp_path / "source",
+            "workspace": home / "work",
+        }
+        profile = replace(PROFILE, workspace=home / "work")
+        assert python.without_paths(text.format(**places), profile) == expected.format(**places)
+
+    def test_nor_the_real_path_behind_a_link(self, tmp_path):
+        (tmp_path / "real").mkdir()
+        (tmp_path / "link").symlink_to("real")
+        profile = replace(PROFILE, workspace=tmp_path / "link")
+        assert python.without_paths(f"{tmp_path}/real/a {tmp_path}/link/a", profile) == (
+            "<workspace>/a <workspace>/a"
+        )
+
+    def test_nor_where_a_copy_of_the_workspace_lies(self, tmp_path):
+        profile = replace(PROFILE, workspace=tmp_path / "copy", shown_as=Path("/home/kim/project"))
+        text = f"{tmp_path}/copy/a /home/kim/project/a"
+        assert python.without_paths(text, profile) == "<workspace>/a <workspace>/a"
+
+    def test_from_a_folder_that_is_gone(self, tmp_path, monkeypatch):
+        (tmp_path / "gone").mkdir()
+        monkeypatch.chdir(tmp_path / "gone")
+        (tmp_path / "gone").rmdir()
+        assert python.without_paths("text", PROFILE) == "text"
+
+    def test_a_path_at_the_cut(self, home):
+        """What is replaced is the whole path: it is cut afterwards."""
+        message = "x " * 1995 + str(home) + "/file"
+        done = Completed(0, json.dumps({"raised": [str(home), message]}).encode(), b"",
+                         truncated=False, timed_out=False, duration_s=0.0)  # fmt: skip
+        with pytest.raises(sandbox.ToolRaised) as caught:
+            python.result(done, PROFILE)
+        assert (caught.value.type_name, caught.value.message) == ("~", "x " * 1995 + "~/file")
 
 
 def test_a_theft_comes_back_with_nothing(call, home):
@@ -338,13 +490,13 @@ def test_a_theft_comes_back_with_nothing(call, home):
     assert call(os.listdir, {"path": str(home / ".aws")}, replace(PROFILE, read=(home,))) == ()
 
 
-def test_no_sandbox_no_call(call, monkeypatch):
+def test_no_sandbox_no_call(cold, monkeypatch):
     def missing(*_, **__):
         raise SandboxUnavailable("no sandbox")
 
     monkeypatch.setattr("blastwall.sandbox.bubblewrap.prepare", missing)
     with pytest.raises(SandboxUnavailable):
-        call(lambda: pytest.fail("it ran"))
+        cold(lambda: pytest.fail("it ran"))
 
 
 async def test_a_cancelled_call_ends(alive, workspace):
