@@ -76,6 +76,8 @@ def test_page(page, tmp_path, monkeypatch):
     if os.geteuid() == 0:
         os.chown(folder, 65534, 65534)
     monkeypatch.chdir(folder)
+    # The images of virtual machines take their time to build, and are the same for every page.
+    monkeypatch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     document = Sybil(parsers=PARSERS, pattern="*.md", encoding="utf-8").parse(page)

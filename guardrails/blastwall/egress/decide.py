@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from blastwall.egress import spelling
 from blastwall.egress.networks import Unreachable, named
 from blastwall.errors import BackendError
+from blastwall.policy import urlpaths
 from blastwall.policy.addresses import HostPattern, Place
 from blastwall.policy.truth import Truth
 from blastwall.values import Destination
@@ -110,7 +111,7 @@ class Rules:
             return opening
         if port in STANDARD.values() and port != STANDARD[scheme]:
             return No(f"{scheme} is not spoken on port {port}")
-        plain, reasons = spelling.path(path), []
+        plain, reasons = urlpaths.path(path), []
         for number, rule in enumerate(self._rules):
             if rule.reaches(host, port):
                 reason = _against(rule, method, plain)
@@ -161,7 +162,14 @@ def _rule(destination: Destination) -> _Rule:
     methods = frozenset(destination.methods)
     if not all(method.isalpha() and method.isupper() and method.isascii() for method in methods):
         raise BackendError(f"the methods of {destination.host!r} must be like GET and POST")
-    return _Rule(pattern(destination.host), destination, methods, tuple(map(_glob, destination.paths)))
+    return _Rule(pattern(destination.host), destination, methods, _globs(destination))
+
+
+def _globs(destination: Destination) -> tuple[re.Pattern[str], ...]:
+    try:
+        return tuple(map(urlpaths.glob, destination.paths))
+    except ValueError as error:
+        raise BackendError(str(error)) from None
 
 
 @functools.lru_cache(maxsize=1024)
@@ -184,12 +192,3 @@ def pattern(text: str) -> HostPattern:
 def covers(pattern: HostPattern, host: str) -> bool:
     """Say whether a canonical host is meant by a pattern."""
     return pattern.covers(Place(host)) is Truth.YES
-
-
-def _glob(text: str) -> re.Pattern[str]:
-    """Compile a path glob: `*` stays within a segment, `**` does not, `?` is one character."""
-    if spelling.path(text.replace("*", "x").replace("?", "x")) is None:
-        raise BackendError(f"{text!r} is no path: it begins with / and has one spelling only")
-    parts = re.split(r"(\*\*|\*|\?)", text)
-    wild = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(wild.get(part) or re.escape(part) for part in parts))

@@ -1,4 +1,4 @@
-"""Hosts and paths as they come over the wire, read so strictly that a server can't read them differently."""
+"""Hosts as they come over the wire, read so strictly that a server can't read them differently."""
 
 import ipaddress
 import re
@@ -6,12 +6,6 @@ import re
 from blastwall.policy import addresses
 
 _AUTHORITY = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
-_ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
-_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~")
-_AMBIGUOUS = re.compile(
-    r"//|\\|%(?![0-9A-Fa-f]{2})|%(?:2e|2f|5c|25|3b|[01][0-9a-f]|7f)|/\.{1,2}(?:[/;]|$)", re.I
-)
-_PATH = re.compile(r"/[!-~]*")
 
 
 def host(text: str) -> str | None:
@@ -53,19 +47,3 @@ def shown(host: str, port: int, standard: int) -> str:
     """Spell a host for a Host header or a message."""
     name = f"[{host}]" if ":" in host else host
     return name if port == standard else f"{name}:{port}"
-
-
-def path(text: str) -> str | None:
-    """Give a path in the form that rules are held against, or None when servers read it in several ways.
-
-    Those are: dot segments, empty segments, backslashes, encoded slashes, dots, semicolons, percent signs and
-    controls. Letters that are encoded for no reason are decoded.
-    """
-    if not _PATH.fullmatch(text) or _AMBIGUOUS.search(text):
-        return None
-    return _ENCODED.sub(_plain, text)
-
-
-def _plain(found: re.Match[str]) -> str:
-    letter = chr(int(found[1], 16))
-    return letter if letter in _UNRESERVED else found[0].upper()

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from blastwall.policy import urlpaths
 from blastwall.policy.addresses import HostPattern
 from blastwall.policy.blocks import Block, Count, Host, Maybe, Name, NonEmpty, Positive, Seconds
 
@@ -23,8 +24,7 @@ def _method(text: str) -> str:
 
 
 def _url_path(text: str) -> str:
-    if not text.startswith("/") or any(c in text for c in "?#\\ ") or ".." in text.split("/"):
-        raise ValueError(f"{text!r} is no path of a URL: it starts with `/`, and `*` stands for any text")
+    urlpaths.glob(text)
     return text
 
 

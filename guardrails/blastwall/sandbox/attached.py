@@ -45,6 +45,7 @@ def attach(running: Running, profile: Profile) -> Completed:
         while selector.get_map() and not watch.over():
             for key, _ in selector.select(watch.pause_s()):
                 if key.data is None:
+                    running.kill()  # whatever it left behind keeps the pipes open no longer
                     selector.unregister(key.fileobj)
                     continue
                 data = os.read(key.fd, CHUNK)

@@ -130,7 +130,7 @@ def prepare(
     shown = protecting(mounts(profile, read) if shown is None else shown, profile, guarded)
     with ExitStack() as stack:
         holder = Holder(stack)
-        plan = _Plan(profile, shown, gate, tuple(devices), holder)
+        plan = _Plan(profile, shown, guarded, gate, tuple(devices), holder)
         inside = (found.prlimit, *limits(profile), "--", *_enter(plan), *argv)
         if os.geteuid() == 0:
             start = _as_another_user(found, plan)
@@ -147,6 +147,7 @@ class _Plan:
 
     profile: Profile
     shown: tuple[Mount, ...]
+    guarded: Guarded
     gate: "Gate | None"
     devices: tuple[str, ...]
     holder: Holder
@@ -270,8 +271,11 @@ def start_folder(profile: Profile) -> str:
     return os.path.normpath(f"{workspace_inside(profile)}/{profile.directory}")
 
 
-def files(profile: Profile, gate: "Gate | None") -> dict[str, bytes]:
-    """Give files of our own making: the host's accounts and names are nobody's business inside."""
+def files(profile: Profile, gate: "Gate | None", guarded: Guarded = NOTHING) -> dict[str, bytes]:
+    """Give files of our own making: the host's accounts and names are nobody's business inside.
+
+    And git is told not to take what stands in for missing files for somebody's work.
+    """
     user, group = identity(profile)
     accounts = f"root:x:0:0::/:/bin/false\nsandbox:x:{user}:{group}::{HOME}:/bin/sh\n"
     own = {
@@ -279,13 +283,16 @@ def files(profile: Profile, gate: "Gate | None") -> dict[str, bytes]:
         "/etc/group": f"root:x:0:\nsandbox:x:{group}:\n",
         "/etc/hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
     }
+    ignored = [f"/{name}\n" for name, _ in guarded.missing if ".git" not in name.split("/")]
+    if ignored:
+        own[f"{HOME}/.config/git/ignore"] = "".join(ignored)
     return {path: text.encode() for path, text in own.items()} | dict(gate.files if gate else {})
 
 
 def _files(plan: _Plan) -> list[str]:
     readable = [mount.target for mount in plan.shown if mount.kind is Kind.READ]
     words = []
-    for path, content in files(plan.profile, plan.gate).items():
+    for path, content in files(plan.profile, plan.gate, plan.guarded).items():
         if not within(path, readable):
             option = "--file" if path.startswith("/etc/") else "--ro-bind-data"  # /run stays writable
             words += ["--perms", "0444", option, plan.holder.content("file", content), path]

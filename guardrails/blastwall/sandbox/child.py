@@ -21,6 +21,9 @@ from blastwall.sandbox.lease import Lease
 _DYING_S = 5.0
 """Longest wait for killed processes to be gone."""
 
+_KILLED = 128
+"""Exit codes above it are of something that a signal ended."""
+
 _MOST_SAID = 1 << 16
 """Bytes of bubblewrap's own report that are read."""
 
@@ -66,8 +69,8 @@ class Child:
             SandboxUnavailable: when it never was.
 
         """
-        if self.process.returncode <= 0:
-            return
+        if self.process.returncode <= 0 or self.process.returncode > _KILLED:
+            return  # killed, by us or for its memory: it may well have run
         said = _said(self._status)
         if enter.REFUSED in said:
             why = said.split(enter.REFUSED, 1)[1].split(b"\n")[0].decode(errors="replace")

@@ -191,11 +191,7 @@ class _Owner:
     def __init__(self) -> None:
         top = folder()
         (top / "owners").mkdir(mode=0o700, exist_ok=True)
-        self.path = f"{top}/owners/{os.getpid()}-{secrets.token_hex(4)}"
-        with _reaper.mutex(str(top / "owners")):
-            os.mkdir(self.path, 0o700)
-            self._lock = os.open(f"{self.path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        # The reaper first: from then on somebody knows that we were there.
         self._reaper = subprocess.Popen(
             [sys.executable, "-I", "-S", _reaper.__file__, str(top), str(os.getpid())],
             stdin=subprocess.PIPE,
@@ -205,6 +201,11 @@ class _Owner:
             cwd="/",
             env={},
         )
+        self.path = f"{top}/owners/{os.getpid()}-{secrets.token_hex(4)}"
+        with _reaper.mutex(str(top / "owners")):
+            os.mkdir(self.path, 0o700)
+            self._lock = os.open(f"{self.path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def close(self) -> None:
         """End: the reaper cleans up, and ends too."""

@@ -130,11 +130,9 @@ def protecting(shown: tuple[Mount, ...], profile: Profile, guarded: Guarded) -> 
     above = {parent for name in names for parent in _above(name)}
     for name in sorted({*above, *names}, key=_depth):
         path = f"{top}/{name}"
-        if within(path, [mount.target for mount in held if mount.kind is Kind.READ]):
-            continue
-        if os.path.basename(name) in SECRET and os.path.isfile(f"{source}/{name}"):
+        if os.path.basename(name).casefold() in SECRET and os.path.isfile(f"{source}/{name}"):
             covers.append(Mount(Kind.EMPTY_FILE, path))
-        else:
+        elif not within(path, [mount.target for mount in held if mount.kind is Kind.READ]):
             kind = Kind.READ if name in names else Kind.WRITE
             held.append(Mount(kind, path, f"{source}/{name}", ours=True))
     masked = {mount.target for mount in shown if mount.kind in _COVERS}

@@ -38,15 +38,22 @@ async def arun(
 async def apump(running: Running, watch: Watch) -> None:
     """Drain the pipes until both end and the command with them, or until it has to be stopped."""
     parts = asyncio.gather(
-        _drain(running.stdout, watch.out), _drain(running.stderr, watch.err), _readable(running.fileno())
+        _drain(running.stdout, watch.out), _drain(running.stderr, watch.err), _ended(running)
     )
     try:
-        while not (parts.done() or watch.over()):
+        while not parts.done():
             await asyncio.wait([parts], timeout=watch.pause_s())
-        if parts.done():
-            await parts
+            # Looking at a large workspace takes its time, which is not the event loop's.
+            if not parts.done() and await asyncio.to_thread(watch.over):
+                return
+        await parts
     finally:
         parts.cancel()
+
+
+async def _ended(running: Running) -> None:
+    await _readable(running.fileno())
+    running.kill()  # whatever it left behind keeps the pipes open no longer
 
 
 async def _drain(pipe: IO[bytes], into: Capped) -> None:

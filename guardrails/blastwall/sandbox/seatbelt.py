@@ -214,7 +214,7 @@ def _git() -> Iterator[str]:
     """
     git = f"/(.*/)?{_folded('.git')}"
     yield f"{git}$"
-    yield from (f"{git}/{_folded(name)}(/|$)" for name in (*GIT, "modules"))
+    yield from (f"{git}/{_folded(name)}(/|$)" for name in (*GIT, "modules", "worktrees"))
 
 
 def _extra(paths: Iterable[str]) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """The doctor: it tries rather than believes."""
 
+import os
+import shutil
 import struct
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from blastwall import sandbox
 from blastwall.errors import BackendError, SandboxUnavailable
 from blastwall.sandbox import doctor, seccomp
+from blastwall.sandbox.gvisor import outer
 from blastwall.sandbox.process import Completed
 from blastwall.values import Strength
 
@@ -21,12 +24,35 @@ def test_what_works_here():
     assert "bwrap" in found.detail
 
 
-@pytest.mark.parametrize("strength", [Strength.CONTAINER, Strength.VM])
-def test_what_is_not_there_yet(strength):
+@pytest.mark.parametrize(
+    ("strength", "program", "says"),
+    [
+        (Strength.CONTAINER, "runsc", "runsc, platform "),
+        (Strength.VM, "qemu-system-x86_64", "QEMU with "),
+    ],
+)
+def test_the_stronger_ones(strength, program, says):
+    if shutil.which(program) is None and not os.environ.get("CI"):
+        pytest.skip(f"{program} is not installed")
     found = sandbox.probe(strength)
+    assert found.available, found.problem
+    assert says in found.detail
+
+
+@pytest.mark.parametrize(
+    ("strength", "program"), [(Strength.CONTAINER, "runsc"), (Strength.VM, "qemu-system-x86")]
+)
+def test_what_is_not_there(strength, program, monkeypatch):
+    which = shutil.which
+    monkeypatch.setattr(
+        shutil, "which", lambda name, **kw: None if name.startswith(program) else which(name, **kw)
+    )
+    outer.runsc.cache_clear()
+    found = sandbox.probe(strength)
+    outer.runsc.cache_clear()
     assert not found.available
-    assert found.problem
-    assert "never run in a weaker one" in found.fix
+    assert "missing" in found.problem
+    assert f"apt-get install {program}" in found.fix
 
 
 def test_what_is_missing_and_the_line_that_helps(monkeypatch):

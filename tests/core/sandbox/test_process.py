@@ -20,6 +20,7 @@ import pytest
 from blastwall import sandbox
 from blastwall.errors import BackendError, SandboxUnavailable
 from blastwall.sandbox import bubblewrap, complaint, process
+from blastwall.sandbox.gvisor import outer
 from blastwall.sandbox.mounts import mounts
 from blastwall.values import Profile, Strength
 
@@ -408,10 +409,18 @@ class TestUnavailable:
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
-    @pytest.mark.parametrize("strength", [Strength.CONTAINER, Strength.VM])
-    def test_a_stronger_one_is_never_replaced(self, start, strength):
-        with pytest.raises(SandboxUnavailable, match="not available in this version"):
+    @pytest.mark.parametrize(
+        ("strength", "program"), [(Strength.CONTAINER, "runsc"), (Strength.VM, "qemu-system-x86_64")]
+    )
+    def test_a_stronger_one_is_never_replaced(self, start, strength, program, monkeypatch):
+        which = shutil.which
+        monkeypatch.setattr(
+            shutil, "which", lambda name, **kw: None if name == program else which(name, **kw)
+        )
+        outer.runsc.cache_clear()
+        with pytest.raises(SandboxUnavailable, match="no sandbox: .* is missing; .*install"):
             start(["true"], replace(PROFILE, strength=strength))
+        outer.runsc.cache_clear()
 
     def test_a_sandbox_that_could_not_be_built_is_no_failed_command(self, start, monkeypatch):
         """bubblewrap ends with 1 for either."""

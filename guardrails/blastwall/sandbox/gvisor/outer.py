@@ -234,7 +234,7 @@ def _links(shown: tuple[Mount, ...]) -> dict[str, str]:
 
 def _files(plan: Plan, shown: tuple[Mount, ...]) -> dict[str, bytes]:
     readable = [mount.target for mount in shown if mount.kind is Kind.READ]
-    made = bubblewrap.files(plan.profile, plan.gate)
+    made = bubblewrap.files(plan.profile, plan.gate, plan.guarded)
     return {
         path: content for path, content in made.items() if within(path, _OWN) or not within(path, readable)
     }
