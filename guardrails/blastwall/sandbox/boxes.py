@@ -2,10 +2,14 @@
 
 import atexit
 import contextlib
+import os
+import select
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import replace
+import weakref
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -18,7 +22,7 @@ from blastwall.sandbox.changes import diff
 from blastwall.sandbox.copies import Copy, of_user
 from blastwall.sandbox.launch import launch
 from blastwall.sandbox.pool import Pool
-from blastwall.sandbox.process import Completed, run
+from blastwall.sandbox.process import Completed, Launch, run
 from blastwall.sandbox.running import Running
 from blastwall.values import Credential, Lifetime, Profile, Strength
 
@@ -29,11 +33,25 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_CLOSED = "the session is over: its sandboxes are gone, and no more are made"
+
+_DYING_S = 5.0
+"""Longest wait for something that was killed."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A place for one thing that many share: made once, by whoever comes first, while the others wait."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    made: list[Any] = field(default_factory=list)
+
 
 class Boxes:
     """The sandboxes of one session. Its gates, ready workers, containers and machines are nobody else's.
 
     Everything is made when it is first needed, and gone when this is closed. Safe to share between threads.
+    A forked child begins with nothing: it makes its own, and closing there leaves the parent's alone.
 
     Args:
         credentials: What the profiles' credentials are, by name.
@@ -49,12 +67,24 @@ class Boxes:
         """Make nothing yet."""
         self._credentials = credentials or {}
         self._record = record
-        self._stack = ExitStack()
-        self._lock = threading.RLock()
-        self._made: dict[tuple[str, Profile], Any] = {}
-        self._closed = threading.Event()
-        self.copies: list[Copy] = []
+        self._begin()
+        _every.add(self)
         atexit.register(self.close)
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._stack = ExitStack()
+        self._slots: dict[tuple[str, Profile], _Slot] = {}
+        self._running: set[Running] = set()
+        self._closed = False
+        self.copies: list[Copy] = []
+
+    def _forked(self) -> None:
+        """Forget, in a forked child, what is the parent's: it must not be closed, nor be waited for, here."""
+        _parents.append((self._stack, self._slots, self._running))
+        closed = self._closed
+        self._begin()
+        self._closed = closed
 
     def __enter__(self) -> Self:
         return self
@@ -67,13 +97,21 @@ class Boxes:
     def close(self) -> None:
         """End everything, for good. A copy in which something changed stays, to be reviewed.
 
-        It waits for what is just being started: from an event loop, call it in a thread.
+        What runs is killed, and ends with an error. It waits for what is just being made: from an event
+        loop, call it in a thread.
         """
-        self._closed.set()  # whoever starts something now holds the lock, and ends before us
         with self._lock:
-            ending = self._stack.pop_all()
+            self._closed = True
+            slots, running = [*self._slots.values()], [*self._running]
+        for one in running:
+            one.kill()
+        for one in running:  # whoever started it waits too; but what is shared goes only after it
+            _await_end(one)
+        for slot in slots:
+            with slot.lock:  # who makes something there now has done so afterwards, and nobody does again
+                slot.made.clear()
         atexit.unregister(self.close)
-        ending.close()  # not under the lock: a pool's keeper may want it
+        self._stack.pop_all().close()
 
     @contextmanager
     def launch(
@@ -85,10 +123,31 @@ class Boxes:
         read: Iterable[Path] = (),
     ) -> Iterator[Running]:
         """Start a command; see `sandbox.launch`."""
+        self._check()
         profile = self._located(profile)
         gate = self._gate(profile)
         with self._started(argv, profile, gate, stdin, tuple(read)) as running:
-            yield running
+            with self._noted(running):
+                yield running
+
+    @contextmanager
+    def _noted(self, running: Running) -> Iterator[None]:
+        """Let `close` find it; whoever waits for its end is told that it was not its own."""
+        with self._lock:
+            self._running.add(running)
+            if self._closed:
+                running.kill()
+        try:
+            yield
+            if self._closed and running.wait() < 0:
+                raise BackendError(_CLOSED)
+        finally:
+            with self._lock:
+                self._running.discard(running)
+
+    def _check(self) -> None:
+        if self._closed:
+            raise BackendError(_CLOSED)
 
     def _started(
         self,
@@ -118,7 +177,8 @@ class Boxes:
         """Run a command, awaited; see `sandbox.arun`."""
         from blastwall.sandbox.process_async import arun  # noqa: PLC0415  # asyncio costs 60 ms to import
 
-        return await arun(argv, profile, launch=self.launch, **options)
+        async with self._ahead(profile) as launch:
+            return await arun(argv, profile, launch=launch, **options)
 
     def call(self, function: Callable[..., Any], arguments: Mapping[str, Any], profile: Profile) -> Json:
         """Call a Python function; see `sandbox.call`. A worker that is ready answers at once."""
@@ -130,17 +190,80 @@ class Boxes:
         self, function: Callable[..., Any], arguments: Mapping[str, Any], profile: Profile
     ) -> Json:
         """Do what `call` does, awaited."""
-        if _has_workers(profile):
-            return await self._pool(profile).acall(function, arguments)
-        return await python.acall(function, arguments, profile, launch=self.launch)
+        async with self._ahead(profile) as launch:
+            if _has_workers(profile):
+                return await self._pool(profile).acall(function, arguments)
+            return await python.acall(function, arguments, profile, launch=launch)
+
+    @asynccontextmanager
+    async def _ahead(self, profile: Profile) -> AsyncGenerator[Launch]:
+        """Make what takes long in a thread, so that the event loop goes on; give the way to use it.
+
+        Not the sandbox itself, unless it is a machine: the kernel ends it with the thread that started it.
+        """
+        if _is_quick(profile):
+            yield self.launch
+            return
+        import asyncio  # noqa: PLC0415  # costs 60 ms to import
+
+        stack, over = ExitStack(), threading.Event()
+
+        def make() -> Launch:
+            try:
+                return self._prepared(profile, stack)
+            finally:
+                if over.is_set():  # cancelled meanwhile
+                    stack.close()
+
+        try:
+            yield await asyncio.to_thread(make)
+        finally:
+            over.set()
+            stack.close()
+
+    def _prepared(self, profile: Profile, stack: ExitStack) -> Launch:
+        """Make ready for one command what is shared, and a machine that is for it alone."""
+        self._check()
+        profile = self._located(profile)
+        gate = self._gate(profile)
+        match profile:
+            case Profile(strength=Strength.CONTAINER, lifetime=Lifetime.SESSION):
+                self._container(profile, gate)
+            case Profile(strength=Strength.VM, lifetime=Lifetime.SESSION):
+                self._machine(profile, gate)
+            case Profile(strength=Strength.VM):
+                machine = stack.enter_context(self._machines(profile, gate).machine())
+                return partial(self._in, machine)
+            case _:
+                pass
+        return self.launch
+
+    @contextmanager
+    def _in(
+        self,
+        machine: "Machine",
+        argv: Sequence[str],
+        profile: Profile,
+        *,
+        stdin: bytes | None = None,
+        read: Iterable[Path] = (),
+    ) -> Iterator[Running]:
+        """Start a command in a machine that is ready."""
+        from blastwall.sandbox.vm.qemu import refuse  # noqa: PLC0415  # for who uses one
+
+        refuse(profile, read)
+        with machine.start(argv, stdin=stdin) as running, self._noted(running):
+            yield running
 
     def _once(self, kind: str, profile: Profile, make: Callable[[], T]) -> T:
+        """Give what the session has of this kind, for this profile; the first one who asks makes it."""
         with self._lock:
-            if self._closed.is_set():
-                raise BackendError("the session is over: its sandboxes are gone, and no more are made")
-            if (kind, profile) not in self._made:
-                self._made[kind, profile] = make()
-            found: T = self._made[kind, profile]
+            slot = self._slots.setdefault((kind, profile), _Slot())
+        with slot.lock:
+            self._check()  # here, so that nothing is made behind the back of `close`
+            if not slot.made:
+                slot.made.append(make())
+            found: T = slot.made[0]
             return found
 
     def _gate(self, profile: Profile) -> Gate | None:
@@ -191,13 +314,34 @@ class Boxes:
 
         def make() -> Copy:
             copy = of_user().make(workspace, protect=profile.protect)
-            self._stack.callback(_tidied, copy)
-            self._stack.enter_context(copy.running())
             self.copies.append(copy)
+            self._stack.callback(self._tidied, copy)
+            self._stack.enter_context(copy.running())
             return copy
 
-        made = self._once("copy", profile, make)
+        # One for all profiles with this workspace: what was done in one of them, the others find.
+        made = self._once("copy", Profile("", workspace=workspace, protect=profile.protect), make)
         return replace(profile, copy=False, workspace=made.folder, shown_as=workspace)
+
+    def _tidied(self, copy: Copy) -> None:
+        """Throw away a copy in which nothing changed: there is nothing to review."""
+        with contextlib.suppress(BackendError):  # whatever can't be told or done: it stays, for a person
+            if not diff(copy):
+                of_user().discard(copy.id)
+                self.copies.remove(copy)
+
+
+_every: "weakref.WeakSet[Boxes]" = weakref.WeakSet()
+_parents: list[object] = []
+"""What a forked child must keep, and not use: to let go of it would be to close it."""
+
+
+def _forked() -> None:
+    for boxes in [*_every]:
+        boxes._forked()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _has_workers(profile: Profile) -> bool:
@@ -205,14 +349,20 @@ def _has_workers(profile: Profile) -> bool:
     return profile.warm > 0 and profile.strength is not Strength.VM and profile.lifetime is Lifetime.CALL
 
 
+def _is_quick(profile: Profile) -> bool:
+    """Say whether there is nothing to make but a sandbox that takes milliseconds."""
+    alone = profile.strength is not Strength.VM and profile.lifetime is Lifetime.CALL
+    return alone and not profile.network and not profile.copy
+
+
+def _await_end(running: Running) -> None:
+    ended = select.poll()  # select() itself knows no descriptor above 1023
+    with contextlib.suppress(OSError, ValueError):  # it ended, and its descriptor is closed by now
+        ended.register(running, select.POLLIN)
+        ended.poll(_DYING_S * 1000)
+
+
 @contextmanager
 def _in_one_of(machines: "Machines", argv: Sequence[str], stdin: bytes | None) -> Iterator[Running]:
     with machines.machine() as machine, machine.start(argv, stdin=stdin) as running:
         yield running
-
-
-def _tidied(copy: Copy) -> None:
-    """Throw away a copy in which nothing changed: there is nothing to review."""
-    with contextlib.suppress(BackendError):  # whatever can't be told or done: the copy stays, for a person
-        if not diff(copy):
-            of_user().discard(copy.id)

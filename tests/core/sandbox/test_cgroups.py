@@ -391,8 +391,10 @@ def test_nothing_to_make_is_no_mistake():
     cgroups.make((), PROFILE)
 
 
-def test_words_that_join(tmp_path):
+@pytest.mark.parametrize(("version", "members"), [(1, "tasks"), (2, "cgroup.procs")])
+def test_words_that_join(tmp_path, monkeypatch, version, members):
     """An argument is never taken for a group, nor a group's name for anything else."""
+    monkeypatch.setattr(cgroups, "hierarchy", lambda: cgroups.Hierarchy(version))
     first, second = tmp_path / "a b;c", tmp_path / "$(d)"
     for group in (first, second):
         group.mkdir()
@@ -400,7 +402,7 @@ def test_words_that_join(tmp_path):
         (str(first), str(second)), ("sh", "-c", 'echo "$1" > "$2"', "x", "-- $HOME", f"{tmp_path}/out")
     )
     subprocess.run(words, check=True)
-    assert (first / "cgroup.procs").read_text() == (second / "cgroup.procs").read_text() == "0\n"
+    assert (first / members).read_text() == (second / members).read_text() == "0\n"
     assert (tmp_path / "out").read_text() == "-- $HOME\n"
     missing = cgroups.joined((f"{tmp_path}/missing",), ("touch", f"{tmp_path}/ran"))
     assert subprocess.run(missing, capture_output=True).returncode == 125

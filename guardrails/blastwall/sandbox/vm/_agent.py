@@ -159,6 +159,8 @@ class Agent:
         pipe = command.spare.stdin
         if pipe < 0:  # it reads no more
             self._took(stream, command, len(command.input))
+        elif not command.input:
+            self._close_input(command)
         elif pipe not in self._selector.get_map():
             self._selector.register(pipe, selectors.EVENT_WRITE, lambda _: self._pour(stream))
 
