@@ -177,6 +177,7 @@ def ways(folder: Path) -> Iterator[dict[str, tuple[Way, Way]]]:
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(pem, theirs), daemon=True)
     process.start()
+    theirs.close()  # so that a server that could not start is an end, and not waited for
     plain, secure = ours.recv()
     root = pem.read_bytes()
     endless: dict[str, Any] = {"addresses": ("127.0.0.1",), "upload_kb": 1 << 40, "download_kb": 1 << 40}

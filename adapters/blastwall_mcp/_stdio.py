@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
@@ -59,7 +60,7 @@ async def spawn(
     else:
         inside = replace(profile, env=(*profile.env, *server.env), timeout_s=_LIFELONG_S)
         starting = launch(server.command, inside)
-    with starting as running:
+    async with _in_a_thread(starting) as running:
         reader, writer = await connect(running.stdout, _pipe(running.stdin), connector)
         remarks = asyncio.create_task(_remarks(running.stderr, connector))
         try:
@@ -70,6 +71,29 @@ async def spawn(
                 await writer.aclose()
                 await _end(running)
                 await reader.aclose()
+
+
+@asynccontextmanager
+async def _in_a_thread(starting: AbstractContextManager[Running]) -> AsyncGenerator[Running]:
+    """Start something without holding up the other servers: a machine takes seconds to boot.
+
+    In a thread of the event loop's own, which lives as long as the loop: the kernel ends a sandbox with the
+    thread that started it.
+    """
+    stack, over = ExitStack(), threading.Event()
+
+    def enter() -> Running:
+        try:
+            return stack.enter_context(starting)
+        finally:
+            if over.is_set():  # cancelled meanwhile
+                stack.close()
+
+    try:
+        yield await asyncio.to_thread(enter)
+    finally:
+        over.set()
+        stack.close()
 
 
 class _Unconfined:

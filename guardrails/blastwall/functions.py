@@ -238,7 +238,7 @@ def _bound(function: Callable[..., Any], positional: tuple[str, ...], arguments:
 def _confined(owner: "Guard", tool: FunctionTool, call: ToolCall, profile: Profile) -> ToolOutput:
     function, arguments = tool.portable(call)
     try:
-        return tool.output(owner.current.boxes.call(function, arguments, profile))
+        return tool.output(thaw(owner.current.boxes.call(function, arguments, profile)))
     except sandbox.ToolRaised as error:
         return ToolOutput(view(str(error)), is_error=True)
 
@@ -246,6 +246,6 @@ def _confined(owner: "Guard", tool: FunctionTool, call: ToolCall, profile: Profi
 async def _aconfined(owner: "Guard", tool: FunctionTool, call: ToolCall, profile: Profile) -> ToolOutput:
     function, arguments = tool.portable(call)
     try:
-        return tool.output(await owner.current.boxes.acall(function, arguments, profile))
+        return tool.output(thaw(await owner.current.boxes.acall(function, arguments, profile)))
     except sandbox.ToolRaised as error:
         return ToolOutput(view(str(error)), is_error=True)

@@ -22,6 +22,7 @@ from blastwall import (
     sandbox,
 )
 from blastwall.functions import GUARDED, FunctionTool, deliver
+from blastwall.sandbox.boxes import Boxes
 from blastwall.values import Delivered, Label, ToolOutput
 
 POLICY = """
@@ -589,8 +590,8 @@ def inside(monkeypatch):
     async def acall(function, arguments, profile):
         return await asyncio.to_thread(call, function, arguments, profile)
 
-    monkeypatch.setattr(sandbox, "call", call)
-    monkeypatch.setattr(sandbox, "acall", acall)
+    monkeypatch.setattr(Boxes, "call", lambda _, *given: call(*given))
+    monkeypatch.setattr(Boxes, "acall", lambda _, *given: acall(*given))
     return seen
 
 
@@ -620,8 +621,8 @@ def test_a_failure_inside_is_told_in_its_own_words_when_they_are_clean(guard, gu
         async def acall(*_):
             call()
 
-        monkeypatch.setattr(sandbox, "call", call)
-        monkeypatch.setattr(sandbox, "acall", acall)
+        monkeypatch.setattr(Boxes, "call", lambda _, *given: call(*given))
+        monkeypatch.setattr(Boxes, "acall", lambda _, *given: acall(*given))
 
     fail("no such note")
     with pytest.raises(ToolFailed, match="no such note"):
@@ -638,8 +639,8 @@ def test_without_a_sandbox_it_does_not_run(guard, guarded, monkeypatch):
     async def acall(*_):
         call()
 
-    monkeypatch.setattr(sandbox, "call", call)
-    monkeypatch.setattr(sandbox, "acall", acall)
+    monkeypatch.setattr(Boxes, "call", lambda _, *given: call(*given))
+    monkeypatch.setattr(Boxes, "acall", lambda _, *given: acall(*given))
 
     def never():
         raise AssertionError("it ran")

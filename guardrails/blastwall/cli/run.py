@@ -1,5 +1,6 @@
 """`blastwall run`: one command in a sandbox."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -63,19 +64,23 @@ def run(
     else:
         profile, credentials = _named(policy, sandbox_name)
     profile = replace(profile, copy=profile.copy or copy)
+    _open_all()
     boxes = Boxes(credentials)
     try:
-        with boxes:
-            if as_json:
-                done = boxes.run(command, profile)
-            else:
-                with boxes.launch(command, profile) as running:
-                    done = attach(running, profile)
+        with boxes, boxes.launch(command, profile) as running:
+            done = attach(running, profile, keep=as_json)
     except BackendError as error:
         stop(Exit.FAILED, str(error))
     _told(done, boxes, as_json=as_json)
     code = TIMED_OUT if done.timed_out else done.returncode
     raise typer.Exit(code if code >= 0 else 128 - code)
+
+
+def _open_all() -> None:
+    """Open what we were started without: or some descriptor of our own would be taken for our input."""
+    while (lowest := os.open(os.devnull, os.O_RDWR)) <= 2:  # stderr
+        pass
+    os.close(lowest)
 
 
 def _told(done: Completed, boxes: Boxes, *, as_json: bool) -> None:

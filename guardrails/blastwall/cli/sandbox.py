@@ -8,6 +8,7 @@ import typer
 from blastwall.cli.output import AsJson, Exit, emit, out, stop
 from blastwall.errors import BackendError
 from blastwall.sandbox import registry
+from blastwall.sandbox.changes import shown
 
 app = typer.Typer(no_args_is_help=True, help="See the sandboxes that run, and clean up behind dead programs.")
 
@@ -24,9 +25,9 @@ def list_(as_json: AsJson = False) -> None:
         return
     for entry in found:
         age = max(time.time() - entry.since, 0)
-        line = f"{entry.strength:<9}  {entry.name}  for {age:.0f} s, of process {entry.owner}"
+        line = f"{entry.strength:<9}  {shown(entry.name)}  for {age:.0f} s, of process {entry.owner}"
         line += "" if registry.alive(entry) else ", which is dead: blastwall sandbox gc"
-        out.print(f"{line}  {entry.workspace}".rstrip(), markup=False)
+        out.print(f"{line}  {shown(entry.workspace)}".rstrip(), markup=False)
     if not found:
         out.print("no sandbox runs")
 
@@ -45,6 +46,6 @@ def gc(as_json: AsJson = False) -> None:
         emit(ok=True, removed=removed)
         return
     for name in removed:
-        out.print(f"removed  {name}", markup=False)
+        out.print(f"removed  {shown(name)}", markup=False)
     if not removed:
         out.print("nothing was left")

@@ -61,15 +61,24 @@ class Link:
         bound = [one for one in held if one.bound(self.target.host)]
         headers = asking(asked.headers) if bound else asked.headers
         await self._peer.say(asked.spelled(replaced(bound, self.target.host, headers)[0]))
-        async with together() as group:
-            upload = group.create_task(self._upload(client))
-            await asyncio.sleep(0)  # a small body, or none, is gone before the answer is looked at
-            switched = await self._download(asked, client, bound)
-            finished = upload.done()
-            upload.cancel()
+        if asked.framing:
+            finished, switched = await self._exchange(asked, client, bound)
+        else:
+            await self._upload(client)
+            finished, switched = True, await self._download(asked, client, bound)
         if switched:
             await self._switch(client, bound)
         return finished and not switched and self._again()
+
+    async def _exchange(self, asked: Asked, client: Peer, bound: Sequence[Held]) -> tuple[bool, bool]:
+        """Carry a body there while the response may come back; say whether it went whole, and of a switch."""
+        async with together() as group:
+            upload = group.create_task(self._upload(client))
+            await asyncio.sleep(0)  # a small body is gone before the answer is looked at
+            switched = await self._download(asked, client, bound)
+            finished = upload.done()
+            upload.cancel()
+        return finished, switched
 
     async def _upload(self, client: Peer) -> None:
         if client.http.they_are_waiting_for_100_continue:

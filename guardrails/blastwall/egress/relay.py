@@ -10,6 +10,12 @@ from collections.abc import AsyncIterator, Callable
 from blastwall.egress.streams import Closed, Front, SocketStream, Stream
 
 _PIPE = 1 << 18
+_MOST = 1 << 20
+"""Bytes asked for at once: a pipe counts pieces, and those of a fast connection are larger than a page."""
+
+_WORTH_A_PIPE = 1 << 16
+"""Shorter bodies are moved faster by reading and writing them."""
+
 Watch = Callable[[bytes], None]
 """Sees every piece that comes back, and may raise."""
 
@@ -33,7 +39,7 @@ async def together() -> AsyncIterator[asyncio.TaskGroup]:
     try:
         async with asyncio.TaskGroup() as group:
             yield group
-    except* Exception as failed:  # noqa: BLE001  # passed on, without its group
+    except ExceptionGroup as failed:  # `except*` makes a group of what it raises in some releases
         raise failed.exceptions[0] from None
 
 
@@ -65,7 +71,7 @@ async def pour(source: Stream, target: Stream, size: int) -> None:
 
     """
     plain_source, plain_target = _plain(source), _plain(target)
-    if plain_source and plain_target and hasattr(os, "splice"):
+    if size > _WORTH_A_PIPE and plain_source and plain_target and hasattr(os, "splice"):
         size -= await _splice(plain_source, plain_target, size)
     while size > 0 and (data := await source.receive()):
         await target.send(data[:size])
@@ -81,7 +87,7 @@ async def _splice(source: SocketStream, target: SocketStream, most: int = 1 << 6
         with contextlib.suppress(OSError):  # the user's pipes may be full: a small one works too
             fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, _PIPE)
         while left and (
-            size := await _through(source.socket.fileno(), into, min(left, _PIPE), waits="source")
+            size := await _through(source.socket.fileno(), into, min(left, _MOST), waits="source")
         ):
             left -= size
             source.pulse.beat()

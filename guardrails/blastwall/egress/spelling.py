@@ -1,5 +1,6 @@
 """Hosts as they come over the wire, read so strictly that a server can't read them differently."""
 
+import functools
 import ipaddress
 import re
 
@@ -8,6 +9,7 @@ from blastwall.policy import addresses
 _AUTHORITY = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 
 
+@functools.lru_cache(maxsize=1024)
 def host(text: str) -> str | None:
     """Give the one canonical spelling of a host name or address, or None.
 

@@ -12,6 +12,8 @@ from blastwall.egress.budget import Meter
 CHUNK = 1 << 18
 """Bytes read at once."""
 
+_SENT = 2 * CHUNK
+"""Bytes sent at once: all of what was read at once, with TLS around it."""
 
 _RECORD = 1 << 14
 """Longest piece that TLS hands out at once."""
@@ -82,9 +84,9 @@ class SocketStream:
         try:
             view = memoryview(data)
             while view:
-                await self._loop.sock_sendall(self.socket, view[:CHUNK])
+                await self._loop.sock_sendall(self.socket, view[:_SENT])
                 self.pulse.beat()
-                view = view[CHUNK:]
+                view = view[_SENT:]
         except OSError:
             raise Closed from None
 

@@ -10,7 +10,10 @@ from blastwall.sandbox.process import CHUNK, Completed, Watch
 from blastwall.sandbox.running import Running
 from blastwall.values import Profile
 
-_CONTROLS = {code: "?" for code in (*range(32), *range(0x7F, 0xA0)) if chr(code) not in "\t\n\r"}
+_TURNING = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""What changes the direction of writing, so that a name reads as another one."""
+
+_CONTROLS = {code: "?" for code in (*range(32), *range(0x7F, 0xA0), *_TURNING) if chr(code) not in "\t\n\r"}
 """What a terminal obeys instead of showing it: colours, but also titles, the clipboard, answers typed."""
 
 
@@ -28,8 +31,13 @@ class _Outlet:
             data = data[os.write(self._descriptor, data) :]
 
 
-def attach(running: Running, profile: Profile) -> Completed:
+def attach(running: Running, profile: Profile, *, keep: bool = False) -> Completed:
     """Pass our input to a command and its output to ours, until its end or until its time is up.
+
+    Args:
+        running: The command.
+        profile: Its limits.
+        keep: Keep its output instead of passing it on.
 
     Raises:
         SandboxUnavailable: when the sandbox never was. Nothing ran.
@@ -40,8 +48,10 @@ def attach(running: Running, profile: Profile) -> Completed:
         threading.Thread(target=_feed, args=(running.stdin,), daemon=True).start()
     with selectors.DefaultSelector() as selector:
         selector.register(running, selectors.EVENT_READ)
-        selector.register(running.stdout, selectors.EVENT_READ, _Outlet(1))
-        selector.register(running.stderr, selectors.EVENT_READ, _Outlet(2))
+        out = watch.out.add if keep else _Outlet(1).pass_on
+        selector.register(running.stdout, selectors.EVENT_READ, (out,))
+        err = (watch.err.add,) if keep else (watch.err.add, _Outlet(2).pass_on)
+        selector.register(running.stderr, selectors.EVENT_READ, err)
         while selector.get_map() and not watch.over():
             for key, _ in selector.select(watch.pause_s()):
                 if key.data is None:
@@ -49,9 +59,8 @@ def attach(running: Running, profile: Profile) -> Completed:
                     selector.unregister(key.fileobj)
                     continue
                 data = os.read(key.fd, CHUNK)
-                if key.fileobj is running.stderr:
-                    watch.err.add(data)
-                key.data.pass_on(data)
+                for take in key.data:
+                    take(data)
                 if not data:
                     selector.unregister(key.fileobj)
     return watch.completed(running)

@@ -15,10 +15,6 @@ _BUILDERS = 8
 
 _JOIN = 'while [ "$1" != -- ]; do echo 0 > "$1" || exit 125; shift; done; shift; exec "$@"'
 
-_MEMBERS = {1: "tasks", 2: "cgroup.procs"}
-"""Where one joins. Version 1 also takes a single thread, which a shell is: for that, the kernel does not have
-to wait until no processor is just starting or ending a process, which takes 6 ms and more."""
-
 
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
@@ -151,5 +147,7 @@ def joined(groups: tuple[str, ...], argv: tuple[str, ...]) -> tuple[str, ...]:
     """Give a command that joins the groups first, so that no process of it is ever outside of them."""
     if not groups:
         return argv
-    files = [f"{group}/{_MEMBERS[hierarchy().version]}" for group in groups]
-    return ("/bin/sh", "-c", _JOIN, "join", *files, "--", *argv)
+    # Version 1 also takes a single thread, which a shell is. For that the kernel need not wait until no
+    # process anywhere is just starting or ending, which takes 6 ms and more.
+    members = "tasks" if hierarchy().version == 1 else "cgroup.procs"
+    return ("/bin/sh", "-c", _JOIN, "join", *(f"{group}/{members}" for group in groups), "--", *argv)

@@ -53,7 +53,7 @@ if ($count) {
 }
 exec { $ARGV[0] } @ARGV;
 print STDERR "$ARGV[0]: $!\n";
-exit($!{ENOENT} ? 127 : 126);
+exit($! == 2 ? 127 : 126);
 """
 
 

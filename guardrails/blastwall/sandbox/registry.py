@@ -36,9 +36,9 @@ def entries() -> list[Entry]:
     for owner in _reaper.listed(owners):
         for name in _reaper.listed(f"{owners}/{owner}"):
             entry = _reaper.read(f"{owners}/{owner}/{name}") if name.endswith(".json") else None
-            if entry is not None:
-                known = {key: entry[key] for key in Entry.__slots__ if key in entry}
-                found.append(Entry(**{"pid": 0} | known))
+            known = {"pid": 0} | {key: entry[key] for key in Entry.__slots__ if key in entry} if entry else {}
+            if len(known) == len(Entry.__slots__):  # or it is one of another version
+                found.append(Entry(**known))
     return sorted(found, key=lambda entry: entry.since)
 
 

@@ -10,8 +10,9 @@ import pytest
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, InjectedToolArg, StructuredTool, Tool, ToolException, tool
 from pydantic import BaseModel
+from tests.core.egress.sites import needed
 
-from blastwall import sandbox
+from blastwall import Guard, sandbox
 from blastwall.frozen import freeze
 from blastwall.sandbox.boxes import Boxes
 from blastwall_langchain import wrap_tool
@@ -108,6 +109,10 @@ class Method(BaseTool):
         raise AssertionError("it ran outside")
 
 
+class Item(BaseModel):
+    name: str
+
+
 class Dated(BaseModel):
     on: date
 
@@ -151,6 +156,48 @@ async def test_in_the_real_sandbox_it_sees_no_file_of_the_host(run, guard, tmp_p
     assert await run(tool(run_it), {"path": str(canary)}) == "chirp"
     wrapped = wrap_tool(tool(run_it), guard, connector="desk")
     assert await run(wrapped, {"path": str(canary)}) == "nothing there"
+
+
+@pytest.mark.parametrize(
+    ("strength", "program"),
+    [("os", "bwrap"), ("container", "runsc"), ("vm", "qemu-system-x86_64")],
+    ids=["os", "container", "vm"],
+)
+async def test_a_tool_in_a_sandbox_of_every_strength(strength, program, make_guard, tmp_path):
+    """Typed, with an artifact, failing, awaited: one session, and for the machine one boot."""
+    needed(program)
+    policy = make_guard().policy
+    file = tmp_path / "blastwall.yaml"
+    told = json.loads(file.read_text())
+    lifetime = "call" if strength == "os" else "session"
+    told["sandboxes"]["box"] = {"strength": strength, "lifetime": lifetime, "memory_mb": 256}
+    file.write_text(json.dumps(told))
+    guard = Guard.from_file(file)
+    assert policy.profiles["box"].strength.value == "os"
+
+    @tool(response_format="content_and_artifact")
+    def run_typed(item: Item, on: date) -> tuple[str, dict[str, Any]]:
+        """Run."""
+        import platform
+
+        return f"{item.name} {on.year}", {"system": platform.release()}
+
+    @tool
+    async def run_async(text: str) -> str:
+        """Run."""
+        if not text:
+            raise LookupError("there is no text")
+        return text.upper()
+
+    typed, awaited = (wrap_tool(one, guard, connector="desk") for one in (run_typed, run_async))
+    with guard.session():
+        arguments = {"item": {"name": "a"}, "on": "2026-01-02"}
+        message = typed.invoke({"name": "run_typed", "args": arguments, "id": "1", "type": "tool_call"})
+        assert message.content == "a 2026"
+        assert (message.artifact["system"] == os.uname().release) is (strength == "os")
+        assert await awaited.ainvoke({"text": "low"}) == "LOW"
+        with pytest.raises(ToolException, match="LookupError: there is no text"):
+            await awaited.ainvoke({"text": ""})
 
 
 @pytest.mark.skipif(shutil.which("bwrap") is None and not os.environ.get("CI"), reason="needs bubblewrap")

@@ -224,7 +224,8 @@ class Agent:
 
 
 def _kill(command: Command) -> None:
-    write(f"{command.spare.group}/cgroup.kill", "1")
+    # The group of a command that has ended may have been swept away before we were told of its end.
+    write(f"{command.spare.group}/cgroup.kill", "1", missing_ok=True)
 
 
 def _dead() -> list[tuple[int, int]]:

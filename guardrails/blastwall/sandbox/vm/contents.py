@@ -1,5 +1,7 @@
-"""What the guest has: busybox, this Python with its standard library, cloudpickle, an agent, and no more."""
+"""What the guest has: busybox, this Python with its library and a few packages, an agent, and no more."""
 
+import functools
+import importlib.util
 import marshal
 import os
 import re
@@ -11,9 +13,8 @@ from collections.abc import Iterator, Mapping
 from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
 
-import cloudpickle
-
 from blastwall.errors import SandboxUnavailable
+from blastwall.sandbox.packages import PACKAGES
 from blastwall.sandbox.vm.erofs import File, regular, symlink
 
 LIBRARY = "/usr/lib/blastwall"
@@ -123,10 +124,30 @@ def _python() -> Iterator[tuple[str, File]]:
             continue
         yield from _module(str(file), file.read_bytes())
         native += [file] if file.suffix == ".so" else []
-    for file in sorted(Path(cloudpickle.__file__).parent.glob("*.py")):
-        yield from _module(f"{library}/cloudpickle/{file.name}", file.read_bytes())
+    for place, file in packages().items():
+        yield from _module(f"{library}/{place}", file.read_bytes())
+        native += [file] if file.suffix == ".so" else []
     for needed in sorted({path for file in native for path in _libraries(file)}):
         yield needed, regular(Path(needed).read_bytes(), executable=True)
+
+
+@functools.cache
+def packages() -> dict[str, Path]:
+    """Give the files of the packages beside the standard library, by where they lie on Python's path."""
+    found: dict[str, Path] = {}
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        if spec is None or not spec.origin:
+            raise SandboxUnavailable(f"no sandbox: the Python package {name} is missing: install it")
+        top = Path(spec.origin)
+        files = sorted(top.parent.rglob("*.*")) if spec.submodule_search_locations else [top]
+        above = top.parents[1] if spec.submodule_search_locations else top.parent
+        found |= {
+            str(file.relative_to(above)): file
+            for file in files
+            if file.suffix in (".py", ".so") and not _LEFT_OUT.search(f"/{file.relative_to(above)}")
+        }
+    return found
 
 
 def _module(path: str, data: bytes) -> Iterator[tuple[str, File]]:

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import cloudpickle
-
 from blastwall.errors import SandboxUnavailable
 from blastwall.sandbox.vm import contents, cpio, erofs, kernel
 
@@ -139,10 +137,11 @@ def _key(found: kernel.Kernel, modules: Mapping[str, bytes]) -> str:
     said = hashlib.sha256(repr(sorted(modules.items())).encode())
     for name in _BUILDERS:
         said.update(Path(__file__).with_name(name).read_bytes())
-    for file in (found.image, contents.busybox(), contents.interpreter(), Path(os.__file__)):
+    own = (found.image, contents.busybox(), contents.interpreter(), Path(os.__file__))
+    for file in (*own, *contents.packages().values()):
         status = file.stat()
         said.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode())
-    said.update(f"{found.version} {cloudpickle.__version__}".encode())
+    said.update(found.version.encode())
     return said.hexdigest()[:32]
 
 

@@ -10,7 +10,6 @@ import tempfile
 import threading
 from pathlib import Path
 
-import cloudpickle
 import msgspec
 import pytest
 from hypothesis import given
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 
 import blastwall
 from blastwall.errors import SandboxUnavailable
+from blastwall.sandbox.packages import PACKAGES
 from blastwall.sandbox.vm import contents, cpio, erofs, image, kernel
 
 NOBODY = 65534
@@ -178,8 +178,11 @@ def test_building_needs_no_root(open_folder):
     for path in (open_folder / "cache", *(open_folder / "cache").rglob("*")):
         os.chown(path, NOBODY, NOBODY)
     library = open_folder / "library"
-    for package in (blastwall, cloudpickle, msgspec):
+    for package in (blastwall, msgspec):
         shutil.copytree(Path(package.__file__).parent, library / package.__name__)
+    for place, file in contents.packages().items():
+        (library / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, library / place)
     code = f"""
 import os, sys
 sys.path.append({str(library)!r})
@@ -216,6 +219,22 @@ def a_python_for_everybody():
 @pytest.fixture(scope="module")
 def files():
     return contents.files(contents.sources())
+
+
+def test_the_guest_has_the_packages_that_tools_need(files):
+    names = set(files)
+    for package in PACKAGES:
+        assert any(f"/{package}/__init__.py" in name or f"/{package}.py" in name for name in names), package
+    (native,) = [name for name in names if "/pydantic_core/" in name and name.endswith(".so")]
+    assert any("libgcc_s" in name for name in names), f"what {native} needs"
+
+
+def test_a_package_that_is_not_here(monkeypatch):
+    contents.packages.cache_clear()
+    monkeypatch.setattr(contents, "PACKAGES", ("no_such_package",))
+    with pytest.raises(SandboxUnavailable, match="no_such_package is missing"):
+        contents.packages()
+    contents.packages.cache_clear()
 
 
 def test_the_guest_has_a_shell_python_and_cloudpickle(files):
