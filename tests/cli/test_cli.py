@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from blastwall import Guard, ToolOutput, Withheld
 from blastwall.cli import app
 from blastwall.cli.output import SCHEMA
+from blastwall.sandbox.vm import Found
 
 POLICY = """\
 version: 1
@@ -248,17 +250,32 @@ class TestDoctor:
     def test_it_says_what_works_and_what_does_not(self, blastwall):
         result = blastwall("doctor")
         assert result.exit_code == 0
-        assert "works" in result.stdout
-        assert "not available in this version" in result.stdout
+        assert [line.split()[:2] for line in result.stdout.splitlines() if not line.startswith(" ")] == [
+            ["works", "os"],
+            ["works" if shutil.which("runsc") else "missing", "container"],
+            ["works" if shutil.which("qemu-system-x86_64") else "missing", "vm"],
+        ]
+
+    @pytest.fixture
+    def no_boot(self, monkeypatch):
+        """A machine takes seconds to boot: one of these tests has seen that it does."""
+        monkeypatch.setattr(
+            "blastwall.sandbox.vm.probe", lambda: Found(ok=False, problem="none", fix="get one")
+        )
+
+    def test_as_json(self, blastwall, no_boot):
+        found = told(blastwall("doctor", "--json"))["sandboxes"]
+        assert [one["strength"] for one in found] == ["os", "container", "vm"]
+        for one in found:
+            assert bool(one["detail"]) is one["available"]
+            assert bool(one["problem"]) is bool(one["fix"]) is not one["available"]
 
     def test_it_tries_to_get_out(self, blastwall):
-        body = told(blastwall("doctor", "--escape", "--json"))
-        assert body["ok"] is True
+        body = told(blastwall("doctor", "--escape", "--strength", "os", "--json"))
+        assert body["ok"] is True, body["escapes"]
         assert len(body["escapes"]) > 10
-        assert all(check["held"] for check in body["escapes"])
-        assert "held" in blastwall("doctor", "--escape").stdout
 
-    def test_a_machine_without_a_sandbox(self, blastwall, monkeypatch):
+    def test_a_machine_without_a_sandbox(self, blastwall, no_boot, monkeypatch):
         from blastwall.errors import SandboxUnavailable
 
         def missing(*args, **options):

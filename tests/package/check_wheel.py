@@ -23,6 +23,8 @@ for adapter, extra in (("blastwall_langchain", "langchain"), ("blastwall_mcp", "
     else:
         raise SystemExit(f"{adapter} imported without its framework")
 assert pathlib.Path(blastwall.__file__).with_name("py.typed").exists()
+from blastwall.sandbox.escape import attacks
+assert "site-packages" in str(attacks.FOLDER) and len(attacks.attacks()) > 200, attacks.FOLDER
 """
 
 

@@ -6,6 +6,7 @@ import os
 import stat
 import time
 
+from blastwall.errors import BackendError
 from blastwall.values import Profile
 
 _MIB = 1 << 20
@@ -47,7 +48,13 @@ class Growth:
     def _room(self) -> int:
         if self._workspace is None:
             return 0
-        found = os.statvfs(self._workspace)
+        try:
+            found = os.statvfs(self._workspace)
+        except OSError as error:
+            raise BackendError(
+                f"the workspace {self._workspace} is not there, or was swapped for something else"
+                f" ({error.strerror}): try again"
+            ) from None
         return found.f_bfree * found.f_frsize + found.f_ffree * _INODE
 
     def _new(self) -> int:

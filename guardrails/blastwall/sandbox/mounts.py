@@ -1,5 +1,6 @@
 """What of the host a profile shows, and what it covers: a list of mounts, decided before any is made."""
 
+import errno
 import os
 import pwd
 from collections.abc import Iterable, Iterator
@@ -61,6 +62,10 @@ _MOST_LINKS = 40
 """Symlinks that one path may pass, as on Linux (path_resolution(7))."""
 
 
+_SWAPPED = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.ELOOP)
+"""What the system says of a symlink that is gone, or none any more, by the time that it is read."""
+
+
 class Kind(Enum):
     """How a place inside comes about."""
 
@@ -93,9 +98,21 @@ def mounts(profile: Profile, read: Iterable[Path]) -> tuple[Mount, ...]:
         read: More readable paths, such as an interpreter's.
 
     Raises:
-        BackendError: when a path is missing, or the workspace is no folder that may be given away.
+        BackendError: when a path is missing, or the workspace is no folder that may be given away, or
+            somebody swaps one of them meanwhile.
 
     """
+    try:
+        return _decided(profile, read)
+    except OSError as error:
+        if error.errno not in _SWAPPED:
+            raise
+        raise BackendError(
+            f"{error.filename} was swapped for something else while the sandbox was made: try again"
+        ) from None
+
+
+def _decided(profile: Profile, read: Iterable[Path]) -> tuple[Mount, ...]:
     found = [*_system(), *(mount for path in (*profile.read, *read) for mount in _shown(path))]
     found = list(_outermost(found))
     secrets, masked = set(_existing(_known(found))), set(_existing(map(str, profile.mask)))

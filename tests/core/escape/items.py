@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.core.escape.attacks import attacks
+
+from blastwall.sandbox.escape.attacks import attacks
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.core.escape import inside, table
-from tests.core.escape.attacks import BACKENDS, FOLDER, attacks
+from tests.core.escape import table
 from tests.core.escape.items import groups, item, items
+
+from blastwall.sandbox.escape import _inside as inside
+from blastwall.sandbox.escape.attacks import BACKENDS, FOLDER, attacks
 
 LISTED = range(1, 147)
 """The numbers of the list that the suite was asked for; what is added here has numbers from 200 on."""

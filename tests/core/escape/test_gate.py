@@ -4,13 +4,13 @@ import base64
 import secrets
 
 import pytest
-from tests.core.escape.attacks import BACKENDS
 from tests.core.escape.items import item
 from tests.core.escape.runner import profile_of
 from tests.core.escape.world import PYTHON
 
 from blastwall import sandbox
 from blastwall.egress import Gate
+from blastwall.sandbox.escape.attacks import BACKENDS
 from blastwall.values import Credential, Destination, Source
 
 EVERYWHERE = pytest.mark.parametrize("backend", BACKENDS, indirect=True)

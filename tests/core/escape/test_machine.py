@@ -4,13 +4,13 @@ import os
 import subprocess
 
 import pytest
-from tests.core.escape.attacks import BACKENDS
 from tests.core.escape.items import item
 from tests.core.escape.runner import profile_of
 from tests.core.escape.world import PYTHON
 
 from blastwall import sandbox
 from blastwall.errors import BackendError
+from blastwall.sandbox.escape.attacks import BACKENDS
 
 EVERYWHERE = pytest.mark.parametrize("backend", BACKENDS, indirect=True)
 VM = pytest.mark.parametrize("backend", ["vm"], indirect=True)

@@ -7,12 +7,12 @@ import subprocess
 
 import pytest
 import yaml
-from tests.core.escape.attacks import BACKENDS, FOLDER, PHISHING
 from tests.core.escape.items import item
 from tests.core.escape.runner import profile_of
 from tests.core.escape.world import GROUP, PYTHON, USER
 
 from blastwall import sandbox
+from blastwall.sandbox.escape.attacks import BACKENDS, FOLDER, PHISHING
 
 MAIL = yaml.safe_load((FOLDER / f"{PHISHING}.yaml").read_text("utf-8"))
 THEFT = "own/theft.py"

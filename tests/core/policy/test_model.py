@@ -48,7 +48,9 @@ def test_a_sandbox_has_the_defaults_of_a_profile():
     assert Strength(block.strength) is profile.strength
     assert Lifetime(block.lifetime) is profile.lifetime
     assert (block.copy_, block.workspace) == (profile.copy, profile.workspace)
-    same = "directory warm timeout_s cpu_s memory_mb processes open_files file_mb disk_mb scratch_mb output_kb"
+    same = (
+        "directory warm timeout_s cpu_s memory_mb processes open_files file_mb disk_mb scratch_mb output_kb"
+    )
     for name in same.split():
         assert getattr(block, name) == getattr(profile, name)
     for name in ("read", "mask", "protect", "network", "credentials", "preload"):

@@ -1,13 +1,14 @@
-"""Runs attacks: inside a sandbox, and outside as their control. Standard library only, and no import of ours.
+"""Runs attacks inside a sandbox, and for the tests outside as their control. Standard library only.
 
 It reads {"aims": {...}, "attacks": [...], "control": bool} from its standard input. One attack runs in this
 very process, as the sandbox's own command; of several each runs in a child, and the answers are JSON lines.
 
-An attack says one of: ESCAPED, it got out. HELD, it was refused. DONE, it did what it wanted, and whether that
-changed anything of the host is for the host to say. WORKS, for what must not be broken. Anything else means
-that the attack itself is broken.
+An attack says one of: ESCAPED, it got out. HELD, it was refused. DONE, it did what it wanted, and whether
+that changed anything of the host is for the host to say. WORKS, for what must not be broken. Anything else
+means that the attack itself is broken.
 """
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -24,7 +25,9 @@ import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
+from typing import Any, NoReturn
 
 CLASSES = {
     "absent": "ENOENT ENOTDIR ENXIO ENODEV",
@@ -74,61 +77,59 @@ A = SimpleNamespace()
 """What to aim at."""
 
 
-def say(kind, why=""):
+def say(kind: str, why: str = "") -> NoReturn:
     """Give the answer, and end."""
     sys.stdout.flush()
     os.write(1, f"\n{kind} {why}\n".encode(errors="replace"))
     os._exit(0)
 
 
-def call(name, *arguments):
+def call(name: str, *arguments: Any) -> int:
     """Make a system call. Raises OSError, and LookupError where the machine has no such call."""
     ctypes.set_errno(0)
     number = NUMBERS[platform.machine()][name]
     words = [ctypes.c_long(word) if isinstance(word, int) else word for word in arguments]
-    found = libc.syscall(ctypes.c_long(number), *words)
+    found: int = libc.syscall(ctypes.c_long(number), *words)
     if found == -1:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return found
 
 
-def kernel_answers(name, *arguments):
+def kernel_answers(name: str, *arguments: Any) -> NoReturn:
     """Make a system call with senseless arguments: any answer but a refusal came from the kernel itself."""
     try:
         call(name, *arguments)
     except OSError as error:
         if error.errno in (errno.EPERM, errno.EACCES, errno.ENOSYS):
             raise
-        say("ESCAPED", f"the kernel answers {errno.errorcode[error.errno]}")
+        say("ESCAPED", f"the kernel answers {errno.errorcode.get(error.errno or 0)}")
     say("ESCAPED", "it worked")
 
 
-def mount(source, target, kind=None, flags=0, data=None):
-    """Call mount(2)."""
+def mount(source: str, target: str, kind: str | None = None, flags: int = 0, data: str | None = None) -> None:
+    """Mount something, by the old call."""
     words = [None if word is None else os.fsencode(word) for word in (source, target, kind, data)]
     if libc.mount(words[0], words[1], words[2], ctypes.c_ulong(flags), words[3]) == -1:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def proxied(*parts, seconds=1.0):
-    """Send to the gate part after part, each after the answer to the one before, and give all that comes back."""
+def proxied(*parts: str | bytes, seconds: float = 1.0) -> bytes:
+    """Send to the gate part after part, each after the answer to the one before; give all that comes back."""
     said = b""
-    with socket.create_connection(tuple(A.proxy), 10) as line:
-        try:
-            for number, part in enumerate(parts):
-                line.settimeout(seconds)
-                line.sendall(part if isinstance(part, bytes) else part.encode())
-                if number < len(parts) - 1:
-                    said += line.recv(65536)
-            line.settimeout(seconds / 2)
-            while data := line.recv(65536):
-                said += data
-        except OSError:
-            pass  # closed, reset or silent: what arrived where is for the other end to say
+    # Closed, reset or silent: what arrived where is for the other end to say.
+    with socket.create_connection(tuple(A.proxy), 10) as line, contextlib.suppress(OSError):
+        for number, part in enumerate(parts):
+            line.settimeout(seconds)
+            line.sendall(part if isinstance(part, bytes) else part.encode())
+            if number < len(parts) - 1:
+                said += line.recv(65536)
+        line.settimeout(seconds / 2)
+        while data := line.recv(65536):
+            said += data
     return said
 
 
-def see_the_gate():
+def see_the_gate() -> None:
     """Make sure that there is a way out to misuse.
 
     Raises:
@@ -141,12 +142,12 @@ def see_the_gate():
         raise LookupError(f"the gate lets nothing through: {said[:300]!r}")
 
 
-def processes():
+def processes() -> list[int]:
     """Give the ids of all processes that can be seen, but for this one."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
 
 
-def first(attempts):
+def first(attempts: Iterable[Callable[[], Any]]) -> Any:
     """Make the first attempt that does not fail; the last failure counts where all fail."""
     last = OSError(errno.ENOENT, "nothing to attempt")
     for attempt in attempts:
@@ -157,10 +158,10 @@ def first(attempts):
     raise last
 
 
-def scope(aims):
+def scope(aims: Mapping[str, Any]) -> dict[str, Any]:
     """Give the names that attacks may use."""
     A.__dict__.update(aims)
-    words = {
+    words: dict[str, Any] = {
         "A": A, "proxied": proxied, "libc": libc, "call": call, "kernel_answers": kernel_answers,
         "mount": mount, "processes": processes, "first": first,
         "escaped": lambda why="": say("ESCAPED", why), "held": lambda why="": say("HELD", why),
@@ -171,23 +172,23 @@ def scope(aims):
     return words
 
 
-def numbers(names):
+def numbers(names: Iterable[str]) -> set[int]:
     """Give the error numbers of a list of classes and names."""
     return {getattr(errno, name) for word in names for name in CLASSES.get(word, word).split()}
 
 
-def attempt(attack, aims, control):
+def attempt(attack: Mapping[str, Any], aims: Mapping[str, Any], control: bool) -> NoReturn:
     """Run one attack in this process, to its answer."""
     names = scope(aims)
     try:
         if "proxy" in aims:
             see_the_gate()
         if control and attack["outside"]:
-            exec(compile(attack["outside"], "outside", "exec"), names)
-        exec(compile(attack["python"], attack["key"], "exec"), names)
+            exec(compile(attack["outside"], "outside", "exec"), names)  # noqa: S102  # what it is for
+        exec(compile(attack["python"], attack["key"], "exec"), names)  # noqa: S102
     except OSError as error:
         if error.errno in numbers(attack["held"]):
-            say("HELD", errno.errorcode[error.errno])
+            say("HELD", errno.errorcode.get(error.errno or 0, ""))
         traceback.print_exc()
     except BaseException:  # noqa: BLE001  # whatever it is, it is told
         traceback.print_exc()
@@ -195,7 +196,7 @@ def attempt(attack, aims, control):
     say("BROKEN", "see its standard error")
 
 
-def one_of_many(attack, aims, control):
+def one_of_many(attack: Mapping[str, Any], aims: Mapping[str, Any], control: bool) -> str:
     """Run one attack in a child and give what it said, whatever becomes of the child."""
     ours, its = os.pipe()
     child = os.fork()
@@ -213,16 +214,14 @@ def one_of_many(attack, aims, control):
         said = (said + data)[-65536:]
         if not data:
             break
-    try:
+    with contextlib.suppress(OSError):
         os.killpg(child, signal.SIGKILL)
-    except OSError:
-        pass
     os.close(ours)
     os.waitpid(child, 0)
     return said.decode(errors="replace")
 
 
-def main():
+def main() -> None:
     """Run what was asked for."""
     asked = json.loads(sys.stdin.buffer.read())
     aims = asked["aims"] | {

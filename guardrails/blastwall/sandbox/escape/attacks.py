@@ -1,4 +1,4 @@
-"""The attacks as data: read from `tests/attacks/escape`, checked, frozen."""
+"""The attacks as data: read from their files, checked, frozen."""
 
 import functools
 from collections.abc import Mapping
@@ -10,9 +10,15 @@ import yaml
 
 from blastwall.values import Strength
 
-FOLDER = Path(__file__).parents[2] / "attacks" / "escape"
+_SHIPPED = Path(__file__).with_name("attacks")
+FOLDER = _SHIPPED if _SHIPPED.is_dir() else Path(__file__).parents[4] / "tests" / "attacks" / "escape"
+"""Where they lie: beside this module where it is installed, among the tests in a checkout."""
+
 PHISHING = "phishing"
 """The one file of that folder that is no list of attacks."""
+
+GATED = "egress"
+"""The group that attacks a gate: it needs a host to be allowed, and so stays in the tests."""
 
 CONTROLS = ("user", "root", "roomy", "unfiltered", "naive")
 EXPECTATIONS = ("stopped", "own", "open", "works", "none")
@@ -27,7 +33,7 @@ class Attack:
         item: Its number: up to 146 in the list that the suite was asked for, from 200 on added here.
         name: What it does.
         group: The file that it is in.
-        python: The program, run by `inside.py`.
+        python: The program, run by `_inside.py`.
         held: Which errors mean that the wall held; any other error is a broken attack.
         control: Who gets out without the wall: any user, root only, the same sandbox with a `roomy` limit or
             an `unfiltered` kernel, or whoever has a `naive` proxy for a gate.
@@ -70,7 +76,7 @@ class Attack:
     @property
     def gated(self) -> bool:
         """Whether it has a gate to misuse."""
-        return self.group == "egress"
+        return self.group == GATED
 
     @property
     def single(self) -> bool:
@@ -92,12 +98,16 @@ def attacks() -> tuple[Attack, ...]:
     """Read them all, by number.
 
     Raises:
+        FileNotFoundError: when there are none.
         ValueError: when an entry is no attack.
 
     """
+    files = sorted(FOLDER.glob("*.yaml"))
+    if not files:
+        raise FileNotFoundError(f"no attacks in {FOLDER}: install blastwall anew")
     found = [
         _attack(file.stem, entry)
-        for file in sorted(FOLDER.glob("*.yaml"))
+        for file in files
         if file.stem != PHISHING
         for entry in yaml.safe_load(file.read_text("utf-8"))
     ]
