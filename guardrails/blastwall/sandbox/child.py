@@ -87,6 +87,9 @@ class Child:
         finally:
             os.close(self._ended)
             os.close(self._status)
+            if self.stdin is not None:
+                with contextlib.suppress(OSError):  # what it did not read is nobody's any more
+                    self.stdin.close()
 
 
 def kill(pid: int) -> None:

@@ -172,7 +172,10 @@ def _scan(folder: int, prefix: str, known: Mapping[str, Entry], found: dict[str,
     for name in sorted(os.listdir(folder)):
         path = prefix + name
         before = known.get(path)
-        found[path] = here = entry(folder, name, (before.size,) if before else ())
+        try:
+            found[path] = here = entry(folder, name, (before.size,) if before else ())
+        except FileNotFoundError:
+            continue  # it has just gone: the other side's users go on with their work
         if len(found) > MOST_ENTRIES:
             raise BackendError(f"there are more than {MOST_ENTRIES} files: too many to look at")
         if here.kind is not Kind.FOLDER:

@@ -14,7 +14,7 @@ import pytest
 
 from blastwall import sandbox
 from blastwall.errors import BackendError, SandboxUnavailable
-from blastwall.sandbox import gvisor
+from blastwall.sandbox import gvisor, seccomp
 from blastwall.sandbox.gvisor import outer
 from blastwall.values import Profile, Strength
 
@@ -239,7 +239,7 @@ def test_no_file_becomes_setuid(workspace, profile):
 
 
 def test_without_the_filter_one_would(workspace, profile, monkeypatch):
-    monkeypatch.setattr(outer, "_filter", lambda: bytes.fromhex("060000000000ff7f"))
+    monkeypatch.setattr(seccomp, "modes", lambda: bytes.fromhex("060000000000ff7f"))
     sandbox.run([PYTHON, "-c", "import os; open('a', 'w').close(); os.chmod('a', 0o4755)"], profile)
     assert (workspace / "a").stat().st_mode & 0o4000
 
