@@ -325,9 +325,8 @@ class Boxes:
 
     def _tidied(self, copy: Copy) -> None:
         """Throw away a copy in which nothing changed: there is nothing to review."""
-        with contextlib.suppress(
-            BackendError, OSError
-        ):  # whatever can't be told or done: it stays, for a person
+        # Whatever can't be told or done: it stays, for a person.
+        with contextlib.suppress(BackendError, OSError):
             if not diff(copy):
                 of_user().discard(copy.id)
                 self.copies.remove(copy)
