@@ -36,6 +36,8 @@ def _refused(complaint: str) -> tuple[str, str]:
         return "this kernel keeps users from making namespaces", "sysctl kernel.unprivileged_userns_clone=1"
     if _setting("/proc/sys/user/max_user_namespaces") == "0":
         return "user namespaces are switched off", "sysctl user.max_user_namespaces=10000"
+    if "Microsoft" in _setting("/proc/sys/kernel/osrelease"):  # WSL 2 spells it small, and has a kernel
+        return "WSL 1 has no namespaces", "wsl --set-version DISTRIBUTION 2, in Windows"
     if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
         return (
             f"this container may not make namespaces: {complaint}",

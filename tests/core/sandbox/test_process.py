@@ -442,6 +442,7 @@ class TestUnavailable:
             ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "AppArmor"),
             ("/proc/sys/kernel/unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1"),
             ("/proc/sys/user/max_user_namespaces", "0", "sysctl user.max_user_namespaces"),
+            ("/proc/sys/kernel/osrelease", "4.4.0-19041-Microsoft", "wsl --set-version"),
         ],
     )
     def test_the_known_causes(self, monkeypatch, setting, value, fix):

@@ -71,7 +71,7 @@ def probe() -> Found:
         return Found(ok=False, problem=problem, fix=fix)
     if code != 0:
         return Found(ok=False, problem=f"`true` failed inside ({code})", fix="remove the image's cache")
-    slow = f" ({why}: boots take seconds)" if processor == qemu.TCG else ""
+    slow = f", emulated, so that boots take seconds, since {why}" if processor == qemu.TCG else ""
     return Found(
-        ok=True, detail=f"QEMU with {processor.upper()}{slow}, kernel {built.version}, no network card"
+        ok=True, detail=f"QEMU with {processor.upper()}, kernel {built.version}, no network card{slow}"
     )
