@@ -2,11 +2,10 @@
 
 import codecs
 import os
-import selectors
 import threading
 from typing import IO
 
-from blastwall.sandbox.process import CHUNK, Completed, Watch
+from blastwall.sandbox.process import CHUNK, Completed, Watch, pump
 from blastwall.sandbox.running import Running
 from blastwall.values import Profile
 
@@ -46,23 +45,16 @@ def attach(running: Running, profile: Profile, *, keep: bool = False) -> Complet
     watch = Watch(profile)
     if running.stdin is not None:
         threading.Thread(target=_feed, args=(running.stdin,), daemon=True).start()
-    with selectors.DefaultSelector() as selector:
-        selector.register(running, selectors.EVENT_READ)
-        out = watch.out.add if keep else _Outlet(1).pass_on
-        selector.register(running.stdout, selectors.EVENT_READ, (out,))
-        err = (watch.err.add,) if keep else (watch.err.add, _Outlet(2).pass_on)
-        selector.register(running.stderr, selectors.EVENT_READ, err)
-        while selector.get_map() and not watch.over():
-            for key, _ in selector.select(watch.pause_s()):
-                if key.data is None:
-                    running.kill()  # whatever it left behind keeps the pipes open no longer
-                    selector.unregister(key.fileobj)
-                    continue
-                data = os.read(key.fd, CHUNK)
-                for take in key.data:
-                    take(data)
-                if not data:
-                    selector.unregister(key.fileobj)
+    if keep:
+        pump(running, watch)
+    else:
+        shown = _Outlet(2)
+
+        def err(data: bytes) -> None:
+            watch.err.add(data)  # it says why there was no sandbox, if there was none
+            shown.pass_on(data)
+
+        pump(running, watch, out=_Outlet(1).pass_on, err=err)
     return watch.completed(running)
 
 

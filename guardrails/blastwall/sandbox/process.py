@@ -20,6 +20,9 @@ CHUNK = 1 << 16
 Launch = Callable[..., AbstractContextManager[Running]]
 """`launch`, or a session's own way of it."""
 
+Take = Callable[[bytes], None]
+"""Takes one piece of a stream."""
+
 
 @dataclass(frozen=True, slots=True)
 class Completed:
@@ -139,12 +142,20 @@ def run(
         return watch.completed(running)
 
 
-def pump(running: Running, watch: Watch) -> None:
-    """Drain the pipes until both end and the command with them, or until it has to be stopped."""
+def pump(running: Running, watch: Watch, *, out: Take | None = None, err: Take | None = None) -> None:
+    """Drain the pipes until both end and the command with them, or until it has to be stopped.
+
+    Args:
+        running: The command.
+        watch: Its limits, and what is kept of what it writes.
+        out: Takes its output, piece by piece, with an empty one at the end; the watch does by default.
+        err: Takes its standard error likewise.
+
+    """
     with selectors.DefaultSelector() as selector:
         selector.register(running, selectors.EVENT_READ)
-        selector.register(running.stdout, selectors.EVENT_READ, watch.out)
-        selector.register(running.stderr, selectors.EVENT_READ, watch.err)
+        selector.register(running.stdout, selectors.EVENT_READ, out or watch.out.add)
+        selector.register(running.stderr, selectors.EVENT_READ, err or watch.err.add)
         while selector.get_map() and not watch.over():
             for key, _ in selector.select(watch.pause_s()):
                 if key.data is None:
@@ -152,6 +163,6 @@ def pump(running: Running, watch: Watch) -> None:
                     selector.unregister(key.fileobj)
                     continue
                 data = os.read(key.fd, CHUNK)
-                key.data.add(data)
+                key.data(data)
                 if not data:
                     selector.unregister(key.fileobj)
