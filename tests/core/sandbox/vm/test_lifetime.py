@@ -229,7 +229,8 @@ def test_images_are_not_kept_in_a_workspace(roomy, tmp_path, monkeypatch):
 def test_the_doctor():
     found = vm.probe()
     assert found.ok, found
-    assert re.match(r"QEMU with (TCG \(.*\)|KVM), kernel \d+\.\d+.*, no network card", found.detail)
+    assert re.match(r"QEMU with (TCG|KVM), kernel \d+\.\d+\S*, no network card", found.detail)
+    assert ("emulated" in found.detail) == ("TCG" in found.detail)
 
 
 def test_the_doctor_without_qemu(monkeypatch):
