@@ -33,6 +33,10 @@ defaults: {state: {directory: state, durability: DURABILITY}}
 connectors:
   bench:
     rules: [{id: all, effect: allow, tools: ["*"]}]
+  budget:
+    rules: [{id: all, effect: allow, tools: ["*"], budget: {session: 1000000}}]
+  rate:
+    rules: [{id: all, effect: allow, tools: ["*"], rate: {max: 1000000, per_s: 3600}}]
   echo:
     server: {command: PYTHON, args: [SERVER]}
     rules: [{id: all, effect: allow, tools: ["*"]}]
@@ -105,6 +109,32 @@ def langchain_rows(folder: Path) -> list[Row]:
     return [
         row("LangChain tool.invoke", "µs CPU", bare, ours, 1.10),
         row("LangChain tool.ainvoke", "µs CPU", abare, aours, 1.10),
+    ]
+
+
+def counting_rows(folder: Path) -> list[Row]:
+    """Compare a guarded call that uses something up with one that does not."""
+    guard = Guard.from_file(policy(folder / "counting"))
+    calls = {name: guard.tool(lambda: 1, connector=name, name="f") for name in ("bench", "budget", "rate")}
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(ROUNDS):
+        for name, call in calls.items():
+            times[name].append(timed(call, 300))
+    return [
+        row(
+            "guarded call with a session's budget, against none",
+            "µs CPU",
+            times["bench"],
+            times["budget"],
+            None,
+        ),
+        row(
+            "guarded call with a rate over all sessions, against none",
+            "µs CPU",
+            times["bench"],
+            times["rate"],
+            None,
+        ),
     ]
 
 
@@ -241,7 +271,9 @@ def show(rows: list[Row]) -> None:
 def main() -> None:
     """Measure everything, or the parts that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", default=["start", "langchain", "mcp", "memory", "sandbox"])
+    parser.add_argument(
+        "parts", nargs="*", default=["start", "langchain", "counting", "mcp", "memory", "sandbox"]
+    )
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     rows: list[Row] = []
@@ -253,6 +285,8 @@ def main() -> None:
                     rows += start_rows()
                 case "langchain":
                     rows += langchain_rows(where)
+                case "counting":
+                    rows += counting_rows(where)
                 case "mcp":
                     rows += asyncio.run(mcp_rows(where))
                 case "memory":

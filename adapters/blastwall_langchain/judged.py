@@ -10,6 +10,7 @@ from langgraph.errors import GraphBubbleUp, ParentCommand
 
 from blastwall import sandbox
 from blastwall.errors import RefusedError, SandboxUnavailable, Suspended, ToolFailed
+from blastwall.fingerprint import Definition
 from blastwall.frozen import FrozenDict, Json, thaw
 from blastwall.functions import FunctionTool
 from blastwall.guard import Guard
@@ -30,6 +31,7 @@ class GuardedTool:
         parameters: What it takes.
         pair: Whether it returns content and artifact.
         plain: The function that a sandbox can run, if there is one.
+        definition: What a model is told of the tool.
 
     """
 
@@ -39,6 +41,12 @@ class GuardedTool:
     parameters: Parameters
     pair: bool
     plain: Callable[..., Any] | None
+    definition: Definition
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the definition, if the policy pins tools of this connector."""
+        return self.definition.fingerprint if self.guard.policy.pins(self.connector) else ""
 
     def call(self, run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Guard one call of `run`, blocking.
@@ -57,6 +65,7 @@ class GuardedTool:
                 call.arguments.model,
                 call.execute,
                 confine=call.confine if self.plain else None,
+                fingerprint=self.fingerprint,
             )
         except Suspended as error:
             unwound = translated(error)
@@ -76,6 +85,7 @@ class GuardedTool:
                 call.arguments.model,
                 call.aexecute,
                 confine=call.aconfine if self.plain else None,
+                fingerprint=self.fingerprint,
             )
         except Suspended as error:
             unwound = translated(error)

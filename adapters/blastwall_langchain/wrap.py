@@ -8,8 +8,10 @@ from typing import Any, TypeGuard
 from langchain_core.runnables import run_in_executor
 from langchain_core.tools import BaseTool, StructuredTool, Tool
 from langchain_core.tools import tool as tool_of
+from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from blastwall.errors import RefusedError, Suspended, ToolFailed
+from blastwall.fingerprint import Definition
 from blastwall.functions import GUARDED, FunctionTool
 from blastwall.guard import Guard
 from blastwall_langchain.arguments import Parameters
@@ -102,15 +104,22 @@ def _own_connector(tool: BaseTool) -> str | None:
     return stated if isinstance(stated, str) else None
 
 
+def _described(tool: BaseTool) -> dict[str, object]:
+    """Give what a model is told of a tool."""
+    told = convert_to_openai_tool(tool)["function"]
+    return {"name": told["name"], "description": told["description"], "inputSchema": told["parameters"]}
+
+
 def _guard_functions(tool: StructuredTool | Tool, guard: Guard, connector: str) -> BaseTool:
     """Guard a tool that is made of functions: the copy has guarded ones."""
     update: dict[str, Any] = {"handle_tool_error": tool.handle_tool_error or REFUSALS_ONLY}
     plain = _function(tool)
     pair = tool.response_format == "content_and_artifact"
+    definition = Definition(functools.partial(_described, tool))
 
     def spec(function: Callable[..., Any]) -> GuardedTool:
         parameters = Parameters(tool, function, "callbacks")
-        return GuardedTool(guard, connector, tool.name, parameters, pair, plain)
+        return GuardedTool(guard, connector, tool.name, parameters, pair, plain, definition)
 
     if tool.func:
         decorated = _is_decorated(tool.func, guard)
@@ -133,10 +142,11 @@ def _guard_methods(tool: BaseTool, guard: Guard, connector: str) -> BaseTool:
     kind = type(tool)
     source = kind._run if kind._arun is BaseTool._arun else kind._arun
     pair = tool.response_format == "content_and_artifact"
+    definition = Definition(functools.partial(_described, tool))
 
     def spec(method: Callable[..., Any]) -> GuardedTool:
         parameters = Parameters(tool, method, "run_manager")
-        return GuardedTool(guard, connector, tool.name, parameters, pair, None)
+        return GuardedTool(guard, connector, tool.name, parameters, pair, None, definition)
 
     run, arun = spec(tool._run), spec(tool._arun if source is kind._arun else tool._run)
 

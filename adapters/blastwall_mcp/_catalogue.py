@@ -1,7 +1,7 @@
 """The tools of every upstream under their exposed names: what a client sees, what it doesn't, and why."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +10,9 @@ import mcp_types as types
 from pydantic import ValidationError
 
 from blastwall.errors import BackendError
+from blastwall.fingerprint import fingerprint
 from blastwall.frozen import Json, NotJson, freeze
-from blastwall.policy import Policy
+from blastwall.policy import Layered, Policy
 from blastwall.screening import json_schema
 from blastwall.values import WORST_CASE, Action, Annotations, OutputCheck, ToolCall, ToolOutput
 from blastwall_mcp._names import SEPARATOR, exposed
@@ -32,6 +33,7 @@ class Entry:
         tool: Its name there.
         listed: What the client is told of it.
         annotations: What it says of itself.
+        fingerprint: That of its definition, as the server gave it; only where the policy pins the connector.
         check_input: Says how arguments break its schema.
         check_output: Says how a result breaks its output schema, if it declares one.
         barred: Why the client is not told of it and no call of it runs, apart from what the policy says.
@@ -42,6 +44,7 @@ class Entry:
     tool: str
     listed: types.Tool | None = None
     annotations: Annotations = WORST_CASE
+    fingerprint: str = ""
     check_input: OutputCheck | None = None
     check_output: OutputCheck | None = None
     barred: BackendError | None = None
@@ -49,9 +52,9 @@ class Entry:
 
 @dataclass(slots=True)
 class _Shelf:
-    """What one connector's server listed, and at which version of its list."""
+    """What one connector's server listed, at which version of its list, and under which policy."""
 
-    version: int = -1
+    version: tuple[int, str] = (-1, "")
     entries: Mapping[str, Entry] = field(default_factory=dict)
     lock: anyio.Lock = field(default_factory=anyio.Lock)
 
@@ -59,8 +62,8 @@ class _Shelf:
 class Catalogue:
     """The tools of all upstreams, fetched when first needed and again when they may have changed."""
 
-    def __init__(self, policy: Policy, upstreams: Mapping[str, Upstream]) -> None:
-        """Fetch nothing yet."""
+    def __init__(self, policy: Callable[[], Policy | Layered], upstreams: Mapping[str, Upstream]) -> None:
+        """Fetch nothing yet. `policy` gives the one in force, which may change."""
         self._policy = policy
         self._upstreams = upstreams
         self._shelves = {connector: _Shelf() for connector in upstreams}
@@ -96,7 +99,7 @@ class Catalogue:
         return found[0] if found else None
 
     def _permitted(self, entry: Entry) -> bool:
-        return self._policy.permits(entry.connector, entry.tool, entry.annotations)
+        return self._policy().permits(entry.connector, entry.tool, entry.annotations, entry.fingerprint)
 
     async def _refresh_all(self) -> None:
         async def one(connector: str) -> None:
@@ -113,22 +116,25 @@ class Catalogue:
     async def _refresh(self, connector: str) -> None:
         upstream, shelf = self._upstreams[connector], self._shelves[connector]
         await upstream.ensure()
-        if shelf.version == upstream.version:
+        if shelf.version == (upstream.version, self._policy().digest):
             return
         async with shelf.lock:
-            if shelf.version == upstream.version:
-                return
-            version = upstream.version
+            policy = self._policy()
+            version = upstream.version, policy.digest
+            if shelf.version == version or policy.connector(connector) is None:
+                return  # a connector that a reload took out has nothing that is permitted
             listed = await upstream.list_tools()
-            shelf.entries = self._shelve(connector, listed)
+            shelf.entries = self._shelve(policy, connector, listed)
             shelf.version = version
 
-    def _shelve(self, connector: str, listed: list[dict[str, Any]]) -> Mapping[str, Entry]:
+    def _shelve(
+        self, policy: Policy | Layered, connector: str, listed: list[dict[str, Any]]
+    ) -> Mapping[str, Entry]:
         if len(listed) > MAX_TOOLS:
             log.warning("connector %s lists %d tools; only %d are kept", connector, len(listed), MAX_TOOLS)
         shelf: dict[str, Entry] = {}
         for definition in listed[:MAX_TOOLS]:
-            entry = self._entry(connector, definition)
+            entry = _entry(policy, connector, definition)
             if entry is None:
                 log.warning("connector %s lists something that is no tool; it is dropped", connector)
                 continue
@@ -146,49 +152,58 @@ class Catalogue:
             if entry.barred and not (known and known.barred):
                 log.warning("tool %s is hidden: %s", name, entry.barred)
 
-    def _entry(self, connector: str, definition: dict[str, Any]) -> Entry | None:
-        try:
-            tool = types.Tool.model_validate(definition, by_name=False)
-            frozen = freeze(definition)
-        except (ValidationError, NotJson):
-            return None
-        if families := self._markers(connector, tool.name, frozen):
-            return _barred(connector, tool.name, f"its description carries markers ({', '.join(families)})")
-        try:
-            check_input = json_schema(tool.input_schema)
-            check_output = _structured(tool.output_schema)
-        except ValueError:
-            return _barred(connector, tool.name, "its schema is none that can be checked here")
-        # Tasks are not proxied, so no tool may offer them.
-        listed = tool.model_copy(update={"name": exposed(connector, tool.name), "execution": None})
-        return Entry(connector, tool.name, listed, _annotations(tool), check_input, check_output)
 
-    def _markers(self, connector: str, tool: str, definition: Json) -> Iterable[str]:
-        """Screen all that a client would read of a tool: its names, descriptions and schemas."""
-        call = ToolCall.of(connector, tool, {})
-        screened = self._policy.screen(call, ToolOutput(definition))
-        if screened.action is Action.PASS:
-            return ()
-        return sorted({finding.family for finding in screened.findings})
+def _entry(policy: Policy | Layered, connector: str, definition: dict[str, Any]) -> Entry | None:
+    try:
+        tool = types.Tool.model_validate(definition, by_name=False)
+        frozen = freeze(definition)
+    except (ValidationError, NotJson):
+        return None
+    pinned = fingerprint(definition) if policy.pins(connector) else ""
+    if families := _markers(policy, connector, tool.name, frozen):
+        why = f"its description carries markers ({', '.join(families)})"
+        return _barred(connector, tool.name, why, pinned)
+    try:
+        check_input = json_schema(tool.input_schema)
+        check_output = _structured(tool.output_schema)
+    except ValueError:
+        return _barred(connector, tool.name, "its schema is none that can be checked here", pinned)
+    # Tasks are not proxied, so no tool may offer them.
+    listed = tool.model_copy(update={"name": exposed(connector, tool.name), "execution": None})
+    return Entry(connector, tool.name, listed, _annotations(tool), pinned, check_input, check_output)
 
 
-def _barred(connector: str, tool: str, why: str) -> Entry:
+def _markers(policy: Policy | Layered, connector: str, tool: str, definition: Json) -> Iterable[str]:
+    """Screen all that a client would read of a tool: its names, descriptions and schemas."""
+    call = ToolCall.of(connector, tool, {})
+    screened = policy.screen(call, ToolOutput(definition))
+    if screened.action is Action.PASS:
+        return ()
+    return sorted({finding.family for finding in screened.findings})
+
+
+def _barred(connector: str, tool: str, why: str, pinned: str = "") -> Entry:
     """Make an entry that only serves to say why the tool can't be used."""
-    return Entry(connector, tool, barred=BackendError(f"this tool can't be used: {why}; do without it"))
+    error = BackendError(f"this tool can't be used: {why}; do without it")
+    return Entry(connector, tool, fingerprint=pinned, barred=error)
 
 
 def _annotations(tool: types.Tool) -> Annotations:
     """Read a tool's hints; one that is missing means MCP's default for it, which is the worst case."""
     hints = tool.annotations or types.ToolAnnotations()
-
-    def read(hint: bool | None, default: bool) -> bool:
-        return default if hint is None else hint
-
+    given = {
+        "readOnlyHint": hints.read_only_hint,
+        "destructiveHint": hints.destructive_hint,
+        "idempotentHint": hints.idempotent_hint,
+        "openWorldHint": hints.open_world_hint,
+    }
+    stated = {name: hint for name, hint in given.items() if hint is not None}
     return Annotations(
-        read_only=read(hints.read_only_hint, WORST_CASE.read_only),
-        destructive=read(hints.destructive_hint, WORST_CASE.destructive),
-        idempotent=read(hints.idempotent_hint, WORST_CASE.idempotent),
-        open_world=read(hints.open_world_hint, WORST_CASE.open_world),
+        read_only=stated.get("readOnlyHint", WORST_CASE.read_only),
+        destructive=stated.get("destructiveHint", WORST_CASE.destructive),
+        idempotent=stated.get("idempotentHint", WORST_CASE.idempotent),
+        open_world=stated.get("openWorldHint", WORST_CASE.open_world),
+        stated=frozenset(stated),
     )
 
 

@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from blastwall.errors import BackendError
 from blastwall.frozen import Json, NotJson, freeze, thaw
-from blastwall.guard import Guard, Session
+from blastwall.guard import Guard
+from blastwall.session import Session
 from blastwall.values import (
     Action,
     Delivered,
@@ -48,14 +49,14 @@ class Proxy:
     def __init__(self, session: Session, tasks: TaskGroup) -> None:
         """Start nothing yet. The upstreams live in `tasks` and end with them."""
         self._session = session
-        self._policy = session.guard.policy
+        self._servers = session.guard.policy.servers  # what runs stays as it was started
         self._tasks = tasks
         self._upstreams = {
             name: Upstream(name, server, server.profile, tasks, session.boxes.launch)
-            for name, server in self._policy.servers.items()
+            for name, server in self._servers.items()
         }
         self._confined: dict[tuple[str, Profile], Upstream] = {}
-        self._catalogue = Catalogue(self._policy, self._upstreams)
+        self._catalogue = Catalogue(lambda: session.guard.policy, self._upstreams)
 
     def server(self) -> Server[Any]:
         """Build the server: tools, and nothing else."""
@@ -104,6 +105,7 @@ class Proxy:
             partial(self._execute, ctx, entry),
             confine=partial(self._confine, ctx, entry),
             annotations=entry.annotations,
+            fingerprint=entry.fingerprint,
         )
         return _answer(outcome)
 
@@ -112,7 +114,7 @@ class Proxy:
 
     async def _confine(self, ctx: Context, entry: Entry, call: ToolCall, profile: Profile) -> ToolOutput:
         """Run the call in a second instance of its server, inside the profile that the rule names."""
-        server = self._policy.servers[entry.connector]
+        server = self._servers[entry.connector]
         if profile == server.profile:
             return await self._execute(ctx, entry, call)
         key = entry.connector, profile
@@ -148,9 +150,10 @@ class Proxy:
         """Pass progress on, but no words that screening objects to."""
         if not ctx.meta or "progress_token" not in ctx.meta:
             return None
+        policy = self._session.guard.policy
 
         async def report(progress: float, total: float | None, message: str | None) -> None:
-            clean = message and self._policy.screen(call, ToolOutput(message)).action is Action.PASS
+            clean = message and policy.screen(call, ToolOutput(message)).action is Action.PASS
             await ctx.session.report_progress(progress, total, message if clean else None)
 
         return report

@@ -21,7 +21,8 @@ from blastwall.errors import (
     ToolFailed,
 )
 from blastwall.frozen import NotJson, freeze, thaw
-from blastwall.guard import Guard, Session
+from blastwall.guard import Guard
+from blastwall.session import Session
 from blastwall.values import (
     Annotations,
     Approved,

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from typing import Any, TypeVar
 
-from blastwall.flow import AnyEffect, Flow
+from blastwall.effects import AnyEffect, Flow
 
 R = TypeVar("R")
 

@@ -1,28 +1,38 @@
 """The story of one guarded call, told once: a generator that asks for effects and never acts itself."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar, assert_never
+from typing import TYPE_CHECKING, Protocol, assert_never
 
+from blastwall.effects import (
+    Confine,
+    Consult,
+    Execute,
+    Flow,
+    Recall,
+    Remember,
+    Resolve,
+    Spend,
+    Withhold,
+    perform,
+    record,
+)
 from blastwall.errors import AuditError, BackendError, SandboxUnavailable, Suspended
 from blastwall.frozen import Json, NotJson
 from blastwall.values import (
     Action,
     Allow,
-    Answer,
     Approved,
     Ask,
+    Charge,
     Classify,
     Delivered,
     Denied,
     Deny,
     Edited,
     Failed,
-    Finding,
     Label,
     Outcome,
-    Profile,
     Reason,
     Refused,
     Rejected,
@@ -34,82 +44,8 @@ from blastwall.values import (
     Withheld,
 )
 
-R = TypeVar("R")
-
-
-class Effect(Generic[R]):
-    """Something that the flow wants done outside; `R` is what comes back."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Resolve(Effect[Mapping[str, str | None]]):
-    """Resolve these paths, symlinks included, to absolute ones (None where that can't be done)."""
-
-    call: ToolCall
-    paths: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Execute(Effect[ToolOutput]):
-    """Run the call where the tool lives."""
-
-    call: ToolCall
-
-
-@dataclass(frozen=True, slots=True)
-class Confine(Effect[ToolOutput]):
-    """Run the call inside a sandbox of this profile, or raise."""
-
-    call: ToolCall
-    profile: Profile
-
-
-@dataclass(frozen=True, slots=True)
-class Consult(Effect[Answer]):
-    """Put the call to a person (`Ask`) or to the auto-mode classifier (`Classify`)."""
-
-    call: ToolCall
-    verdict: Ask | Classify
-
-
-@dataclass(frozen=True, slots=True)
-class Withhold(Effect[str]):
-    """Keep a quarantined output aside; the reply is its id."""
-
-    call: ToolCall
-    output: ToolOutput
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Record(Effect[None]):
-    """Write one record to the audit chain; it is durable when the reply comes."""
-
-    event: str
-    call: ToolCall
-    details: Mapping[str, Json] = field(default_factory=dict)
-
-
-AnyEffect = Resolve | Execute | Confine | Consult | Withhold | Record
-Flow = Generator[AnyEffect, Any, R]
-
-
-def perform(effect: Effect[R]) -> Flow[R]:
-    """Ask for one effect. The only bare `yield`: it gives the reply its type back."""
-    reply: R = yield effect  # type: ignore[misc]  # every Effect is a member of AnyEffect
-    return reply
-
-
-def record(event: str, call: ToolCall, details: Mapping[str, Json] | None = None) -> Flow[None]:
-    """Write one audit record. What goes wrong there is an `AuditError`: no record, no run."""
-    try:
-        yield from perform(Record(event, call, details or {}))
-    except AuditError:
-        raise
-    except Exception as error:
-        raise AuditError(f"the audit log could not be written ({type(error).__name__})") from error
+if TYPE_CHECKING:
+    from blastwall.provenance import Context, Labels
 
 
 class Judge(Protocol):
@@ -119,28 +55,50 @@ class Judge(Protocol):
         """Name the path arguments whose resolved form `decide` needs."""
         ...
 
-    def decide(self, call: ToolCall, resolved: Mapping[str, str | None]) -> Verdict:
+    def recalls(self, call: ToolCall) -> bool:
+        """Say whether the verdict depends on what the session has seen and heard."""
+        ...
+
+    def decide(
+        self, call: ToolCall, resolved: Mapping[str, str | None], context: "Context | None"
+    ) -> Verdict:
         """Say what may happen to the call."""
+        ...
+
+    def over(self, call: ToolCall, verdict: Allow | Sandbox, charge: Charge) -> Verdict:
+        """Say what happens to a permitted call, now that this charge can't be paid."""
+        ...
+
+    def leant(self, call: ToolCall, context: "Context | None") -> Mapping[str, Json]:
+        """Give what a verdict leant on, for the record: neither values nor the user's words."""
         ...
 
     def screen(self, call: ToolCall, output: ToolOutput) -> Screened:
         """Look for markers, size and schema violations in an output."""
         ...
 
-    def label(self, call: ToolCall) -> Label:
-        """Say what an output of this call is labelled."""
+    @property
+    def traces(self) -> bool:
+        """Whether outputs must be remembered, so that values can be traced to them."""
+        ...
+
+    def labels(self, call: ToolCall) -> "Labels":
+        """Say what the fields of an output of this call are labelled."""
         ...
 
 
 def guard(call: ToolCall, judge: Judge) -> Flow[Outcome]:
     """Walk one call from its verdict to its outcome. A failure anywhere means that it does not run."""
-    return (yield from conclude(call, judge, (yield from _decided(call, judge))))
+    verdict, context = yield from _decided(call, judge)
+    return (yield from conclude(call, judge, verdict, context))
 
 
-def conclude(call: ToolCall, judge: Judge, verdict: Verdict) -> Flow[Outcome]:
-    """Record a verdict, then carry it out."""
+def conclude(
+    call: ToolCall, judge: Judge, verdict: Verdict, context: "Context | None" = None
+) -> Flow[Outcome]:
+    """Record a verdict and what it leant on, then carry it out."""
     try:
-        yield from record("decision", call, _describe(verdict))
+        yield from record("decision", call, _describe(verdict) | dict(judge.leant(call, context)))
         match verdict:
             case Deny(denied):
                 return Refused(denied)
@@ -154,16 +112,27 @@ def conclude(call: ToolCall, judge: Judge, verdict: Verdict) -> Flow[Outcome]:
         return Refused(Denied(Reason.AUDIT_UNAVAILABLE, str(error)))
 
 
-def _decided(call: ToolCall, judge: Judge) -> Flow[Verdict]:
+def _decided(call: ToolCall, judge: Judge) -> Flow[tuple[Verdict, "Context | None"]]:
+    context = None
     try:
         paths = judge.paths(call)
         resolved = (yield from perform(Resolve(call, paths))) if paths else {}
-        return judge.decide(call, resolved)
+        if judge.recalls(call):
+            context = yield from perform(Recall(call))
+        return judge.decide(call, resolved, context), context
     except Exception as error:  # noqa: BLE001  # a check that breaks has not said yes
-        return Deny(Denied(Reason.CHECK_FAILED, f"a check of this call broke ({type(error).__name__})"))
+        return Deny(_broken(error)), context
+
+
+def _broken(error: Exception) -> Denied:
+    return Denied(Reason.CHECK_FAILED, f"a check of this call broke ({type(error).__name__})")
 
 
 def _consulted(call: ToolCall, judge: Judge, verdict: Ask | Classify) -> Flow[Outcome]:
+    if (short := (yield from _spent(call, verdict))) is not None:
+        over = _short(short, verdict) if isinstance(short, Charge) else short
+        yield from record("rejected", call, _denied(over))
+        return Refused(over)
     match (yield from _answer(call, verdict)):
         case Approved(_, by):
             yield from record("approved", call, {"by": by, "rule": verdict.rule})
@@ -177,6 +146,22 @@ def _consulted(call: ToolCall, judge: Judge, verdict: Ask | Classify) -> Flow[Ou
             assert_never(other)
 
 
+def _spent(call: ToolCall, verdict: Allow | Sandbox | Ask | Classify) -> Flow[Charge | Denied | None]:
+    """Pay what the verdict costs: nothing comes back, or the charge that could not be paid, or a failure."""
+    if not verdict.charges:
+        return None
+    try:
+        return (yield from perform(Spend(call, verdict.charges)))
+    except Exception as error:  # noqa: BLE001  # what can't be counted is used up
+        told = str(error) if isinstance(error, BackendError) else f"counting broke ({type(error).__name__})"
+        return Denied(Reason.CHECK_FAILED, told, verdict.rule)
+
+
+def _short(charge: Charge, verdict: Ask | Classify) -> Denied:
+    message = f"nobody is asked any more: {charge.key}, {charge.limit:.15g} in this session, are used up"
+    return Denied(Reason.USED_UP, message, verdict.rule, "stop here, and tell the user what is left to do")
+
+
 def _answer(call: ToolCall, verdict: Ask | Classify) -> Flow[Approved | Edited | Denied]:
     """Ask, and take every answer for a no that is not a yes to this very call or an edit of it."""
     person = isinstance(verdict, Ask)
@@ -188,9 +173,10 @@ def _answer(call: ToolCall, verdict: Ask | Classify) -> Flow[Approved | Edited |
         yield from record("suspended", call)
         raise
     except BackendError as error:
-        return Denied(unavailable, str(error), verdict.rule)
+        return Denied(unavailable, f"{verdict.question}; {error}", verdict.rule)
     except Exception as error:  # noqa: BLE001  # a channel that breaks has not said yes
-        return Denied(unavailable, f"the answer never came ({type(error).__name__})", verdict.rule)
+        broken = f"the answer never came ({type(error).__name__})"
+        return Denied(unavailable, f"{verdict.question}; {broken}", verdict.rule)
     match answer:
         case Approved(digest) if digest != call.digest:
             return Denied(rejected, "the approval was given to another call", verdict.rule)
@@ -204,7 +190,7 @@ def _answer(call: ToolCall, verdict: Ask | Classify) -> Flow[Approved | Edited |
 
 def _edited(call: ToolCall, judge: Judge, arguments: Mapping[str, object], by: str) -> Flow[Outcome]:
     try:
-        edited = ToolCall.of(call.connector, call.tool, arguments, call.annotations)
+        edited = ToolCall.of(call.connector, call.tool, arguments, call.annotations, call.fingerprint)
     except NotJson as error:
         return Refused(Denied(Reason.INVALID_CALL, f"the edited arguments are not JSON: {error}"))
     yield from record("edited", call, {"by": by, "into": edited.digest})
@@ -212,6 +198,27 @@ def _edited(call: ToolCall, judge: Judge, arguments: Mapping[str, object], by: s
 
 
 def _ran(call: ToolCall, judge: Judge, verdict: Allow | Sandbox) -> Flow[Outcome]:
+    """Pay what the call uses up, then run it."""
+    match (yield from _spent(call, verdict)):
+        case None:
+            return (yield from _started(call, judge, verdict))
+        case Charge() as short:
+            return (yield from conclude(call, judge, _over(call, judge, verdict, short)))
+        case Denied() as denied:
+            yield from record("refused", call, _denied(denied))
+            return Refused(denied)
+        case other:
+            assert_never(other)
+
+
+def _over(call: ToolCall, judge: Judge, verdict: Allow | Sandbox, short: Charge) -> Verdict:
+    try:
+        return judge.over(call, verdict, short)
+    except Exception as error:  # noqa: BLE001  # a check that breaks has not said yes
+        return Deny(_broken(error))
+
+
+def _started(call: ToolCall, judge: Judge, verdict: Allow | Sandbox) -> Flow[Outcome]:
     """Run it once and look at what came back. From here on nothing is `Refused` unless it never started."""
     confined = isinstance(verdict, Sandbox)
     try:
@@ -237,7 +244,7 @@ def _ran(call: ToolCall, judge: Judge, verdict: Allow | Sandbox) -> Flow[Outcome
 def _shown(call: ToolCall, judge: Judge, output: ToolOutput, *, confined: bool) -> Flow[Outcome]:
     try:
         screened = judge.screen(call, output)
-        label = judge.label(call)
+        label = yield from _labelled(call, judge, screened)
     except Exception as error:  # noqa: BLE001  # an output that could not be screened is not shown
         denied = Denied(Reason.CHECK_FAILED, f"screening of the output broke ({type(error).__name__})")
         return (yield from _failed(call, denied))
@@ -261,6 +268,14 @@ def _shown(call: ToolCall, judge: Judge, output: ToolOutput, *, confined: bool) 
         return Delivered(output, label)
     shown = ToolOutput(screened.value, output.is_error)
     return Delivered(shown, label, screened.action, screened.findings)
+
+
+def _labelled(call: ToolCall, judge: Judge, screened: Screened) -> Flow[Label]:
+    """Label what the agent is about to see, and remember it where that matters."""
+    labels = judge.labels(call)
+    if screened.action is Action.QUARANTINE or not judge.traces:
+        return labels.default
+    return (yield from perform(Remember(call, screened.value, labels)))
 
 
 def _withheld(kept: str, screened: Screened) -> Denied:
@@ -289,8 +304,16 @@ def _describe(verdict: Verdict) -> dict[str, Json]:
         case Deny(denied):
             return {"verdict": "deny", **_denied(denied)}
         case Sandbox(rule, profile):
-            return {"verdict": "sandbox", "rule": rule, "profile": profile.name}
-        case Allow(rule) | Ask(rule) | Classify(rule):
+            return _overlooked(verdict) | {"verdict": "sandbox", "rule": rule, "profile": profile.name}
+        case Allow(rule):
+            return _overlooked(verdict) | {"verdict": "allow", "rule": rule}
+        case Ask(rule) | Classify(rule):
             return {"verdict": type(verdict).__name__.lower(), "rule": rule}
         case _:
             assert_never(verdict)
+
+
+def _overlooked(verdict: Allow | Sandbox) -> dict[str, Json]:
+    """Say what a permissive policy would have done if it were in force."""
+    why = verdict.instead_of
+    return {} if why is None else {"reason": why.reason.value, "message": why.message, "would": why.rule}

@@ -10,7 +10,8 @@ from pydantic import PydanticSchemaGenerationError, TypeAdapter, validate_call
 
 from blastwall import sandbox
 from blastwall.errors import BackendError, RefusedError, Suspended, ToolFailed
-from blastwall.frozen import FrozenDict, Json, NotJson, canonical, thaw
+from blastwall.fingerprint import Definition
+from blastwall.frozen import FrozenDict, Json, NotJson, canonical, freeze, thaw
 from blastwall.screening.schema import pydantic_type
 from blastwall.values import (
     Delivered,
@@ -57,6 +58,7 @@ class FunctionTool:
         self._positional = [n for n, p in self._signature.parameters.items() if p.kind is p.POSITIONAL_ONLY]
         self._adapters = _adapters(function, self._signature)
         self._check: OutputCheck | None = None if output is None else pydantic_type(TypeAdapter(output))
+        self.definition = Definition(self._described)
 
     def read(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Validate a call's arguments and give their JSON form, defaults included.
@@ -107,6 +109,22 @@ class FunctionTool:
             return bound, {"arguments": arguments}
         return self.function, arguments
 
+    def _described(self) -> dict[str, object]:
+        """Give what a model would be told of the function: its name, its docstring and its signature."""
+        schema: dict[str, object] = {
+            name: self._parameter(parameter) for name, parameter in self._signature.parameters.items()
+        }
+        return {"name": self.name, "description": inspect.getdoc(self.function), "inputSchema": schema}
+
+    def _parameter(self, parameter: inspect.Parameter) -> dict[str, object]:
+        adapter = self._adapters.get(parameter.name)
+        told: dict[str, object] = {"kind": parameter.kind.name}
+        if adapter is not None:
+            told["schema"] = adapter.json_schema()
+        if parameter.default is not parameter.empty:
+            told["default"] = _form(parameter.default, adapter)
+        return told
+
     def output(self, value: object) -> ToolOutput:
         """Give a result as an output.
 
@@ -120,6 +138,14 @@ class FunctionTool:
             raise BackendError(
                 f"{self.name} ran, but its result can't be screened: it has no JSON form, or is too large"
             ) from None
+
+
+def _form(default: object, adapter: TypeAdapter[Any] | None) -> object:
+    """Give a default's JSON form, or its type where it has none."""
+    try:
+        return freeze(default if adapter is None else adapter.dump_python(default, mode="json"))
+    except (NotJson, ValueError, TypeError):
+        return type(default).__qualname__
 
 
 def _adapters(function: Callable[..., Any], signature: inspect.Signature) -> dict[str, TypeAdapter[Any]]:
@@ -154,6 +180,7 @@ def guarded(
                 arguments,
                 functools.partial(_arun, tool),
                 confine=functools.partial(_aconfined, owner, tool),
+                fingerprint=_fingerprint(owner, tool),
             )
             return deliver(outcome)
 
@@ -169,12 +196,17 @@ def guarded(
                 arguments,
                 functools.partial(_run, tool),
                 confine=functools.partial(_confined, owner, tool),
+                fingerprint=_fingerprint(owner, tool),
             )
             return deliver(outcome)
 
         wrapper = blocking
     setattr(wrapper, GUARDED, (owner, tool))
     return wrapper
+
+
+def _fingerprint(owner: "Guard", tool: FunctionTool) -> str:
+    return tool.definition.fingerprint if owner.policy.pins(tool.connector) else ""
 
 
 def deliver(outcome: Outcome) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 
 from blastwall.frozen import FrozenDict, Json, NotJson, canonical, digest, freeze
 from blastwall.profiles import Credential as Credential
@@ -18,15 +18,44 @@ from blastwall.profiles import Strength as Strength
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """MCP tool annotations. The defaults are MCP's, which are the worst case."""
+    """MCP tool annotations. The defaults are MCP's, which are the worst case.
+
+    Attributes:
+        read_only: The tool changes nothing.
+        destructive: It may destroy something, not only add.
+        idempotent: Doing it twice changes no more than doing it once.
+        open_world: It deals with an open world, such as the web.
+        stated: The hints that the server gave itself, by MCP's names.
+
+    """
 
     read_only: bool = False
     destructive: bool = True
     idempotent: bool = False
     open_world: bool = True
+    stated: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 WORST_CASE = Annotations()
+
+
+class Does(StrEnum):
+    """What an action does to the world."""
+
+    READ = "read"
+    WRITE = "write"
+    DELETE = "delete"
+    EXECUTE = "execute"
+    NETWORK_READ = "network-read"
+    NETWORK_SEND = "network-send"
+    SPEND = "spend"
+    CREDENTIAL = "credential"
+    PERSIST = "persist"
+    ESCALATE = "escalate"
+
+
+LOOKS = frozenset({Does.READ, Does.NETWORK_READ})
+"""What changes nothing. A network read may still carry something out in its address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +68,7 @@ class ToolCall:
     canonical: str = field(repr=False)
     digest: str = field(compare=False)
     annotations: Annotations = field(default=WORST_CASE, repr=False)
+    fingerprint: str = field(default="", compare=False, repr=False)
 
     @classmethod
     def of(
@@ -47,11 +77,13 @@ class ToolCall:
         tool: str,
         arguments: Mapping[str, object],
         annotations: Annotations = WORST_CASE,
+        fingerprint: str = "",
     ) -> "ToolCall":
         """Freeze a call.
 
         The digest is over the canonical JSON of connector, tool and arguments: what an approval, a
-        classifier's judgement and an audit record bind to.
+        classifier's judgement and an audit record bind to. The fingerprint is that of the tool's
+        definition, where the adapter knows one.
 
         Raises:
             NotJson: when the arguments or a name have no exact JSON form.
@@ -61,7 +93,7 @@ class ToolCall:
         if not isinstance(frozen, FrozenDict):
             raise NotJson("$", "arguments must be an object")
         text = canonical({"arguments": frozen, "connector": freeze(connector), "tool": freeze(tool)})
-        return cls(connector, tool, frozen, text, digest(text), annotations)
+        return cls(connector, tool, frozen, text, digest(text), annotations, fingerprint)
 
     @property
     def name(self) -> str:
@@ -106,6 +138,10 @@ class Reason(Enum):
     RULE = "rule"
     NO_RULE = "no-rule"
     CONSTRAINT = "constraint"
+    FLOW = "flow"
+    INTENT = "intent"
+    USED_UP = "used-up"
+    CHANGED = "changed"
     AMBIGUOUS = "ambiguous"
     UNKNOWN_CONNECTOR = "unknown-connector"
     INVALID_CALL = "invalid-call"
@@ -144,18 +180,42 @@ class Denied:
 
 
 @dataclass(frozen=True, slots=True)
+class Charge:
+    """Something that a call uses up.
+
+    Attributes:
+        key: What is counted: `mail.send.rate`, `session.calls`.
+        limit: How much of it there is.
+        amount: How much the call uses.
+        per_s: The rolling window, over every session, in seconds; None counts over the session.
+        ask: Whether a person may allow what goes beyond.
+
+    """
+
+    key: str
+    limit: float
+    amount: float = 1.0
+    per_s: float | None = None
+    ask: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Allow:
-    """Run it where it is."""
+    """Run it where it is, once its charges are paid. `instead_of`: what a permissive policy overlooked."""
 
     rule: str
+    charges: tuple[Charge, ...] = ()
+    instead_of: Denied | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """Run it, inside this profile only."""
+    """Run it, inside this profile only, once its charges are paid. `instead_of` as for `Allow`."""
 
     rule: str
     profile: Profile
+    charges: tuple[Charge, ...] = ()
+    instead_of: Denied | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,22 +227,24 @@ class Deny:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A person decides; a yes means `then`."""
+    """A person decides; a yes means `then`. The charges are paid for asking."""
 
     rule: str
     question: str
     then: Allow | Sandbox
     timeout_s: float
+    charges: tuple[Charge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Classify:
-    """The auto-mode classifier decides; a yes means `then`."""
+    """The auto-mode classifier decides; a yes means `then`. The charges are paid for asking."""
 
     rule: str
     question: str
     then: Allow | Sandbox
     timeout_s: float
+    charges: tuple[Charge, ...] = ()
 
 
 Verdict = Allow | Sandbox | Deny | Ask | Classify

@@ -8,19 +8,23 @@ from hypothesis import strategies as st
 from tests.core.worlds import HandMadeJudge, Outside
 
 from blastwall.drive import arun, run
+from blastwall.effects import Confine, Consult, Execute, Recall, Record, Remember, Spend, Withhold
 from blastwall.errors import BackendError, SandboxUnavailable, Suspended
-from blastwall.flow import Confine, Execute, Record, Withhold, guard
+from blastwall.flow import guard
 from blastwall.values import (
     Action,
     Allow,
     Approved,
     Ask,
+    Charge,
     Classify,
     Delivered,
     Denied,
     Deny,
     Edited,
     Failed,
+    Integrity,
+    Label,
     Profile,
     Reason,
     Refused,
@@ -70,8 +74,8 @@ outsides = st.builds(Outside, answers, outputs, st.frozensets(st.sampled_from(EV
 class EditsOnce(HandMadeJudge):
     """Allows the edited call, so that a flow whose approver always edits comes to an end."""
 
-    def decide(self, call, resolved):
-        return ALLOW if call.arguments == {"path": "c"} else super().decide(call, resolved)
+    def decide(self, call, resolved, context=None):
+        return ALLOW if call.arguments == {"path": "c"} else super().decide(call, resolved, context)
 
 
 @given(verdicts, screenings, outsides)
@@ -171,8 +175,8 @@ def test_every_answer_but_a_yes_to_this_call_refuses(answer, reason):
 
 def test_edited_arguments_are_judged_from_the_start():
     class DeniesTheEdit(HandMadeJudge):
-        def decide(self, call, resolved):
-            return DENY if call.arguments == {"path": "c"} else super().decide(call, resolved)
+        def decide(self, call, resolved, context=None):
+            return DENY if call.arguments == {"path": "c"} else super().decide(call, resolved, context)
 
     outside = Outside(Edited({"path": "c"}, "dana"))
     outcome = run(guard(CALL, DeniesTheEdit(Ask("r", "?", ALLOW, 1.0))), outside)
@@ -224,3 +228,94 @@ def test_an_output_that_can_not_be_kept_aside_is_not_shown():
     outcome = run(guard(CALL, HandMadeJudge(ALLOW, Action.QUARANTINE)), outside)
     assert isinstance(outcome, Failed)
     assert "do evil" not in str(outcome)
+
+
+CHARGE = Charge("files.read budget", 1)
+ASKING = Charge("session asks", 1)
+PAID = Allow("files.read", (CHARGE,))
+
+
+def told(judge, **outside):
+    world = Outside(**outside)
+    return run(guard(CALL, judge), world), world
+
+
+def test_what_can_be_paid_runs():
+    outcome, world = told(HandMadeJudge(PAID))
+    assert isinstance(outcome, Delivered)
+    assert [type(effect) for effect in world.seen] == [Record, Spend, Execute, Record]
+
+
+def test_what_can_not_be_paid_is_judged_again_by_the_policy():
+    denied, world = told(HandMadeJudge(PAID), short=frozenset({CHARGE.key}))
+    assert denied == Refused(Denied(Reason.USED_UP, "no more"))
+    assert (world.runs, world.events) == ([], ["decision", "decision"])
+    asking = HandMadeJudge(PAID, over_budget=Ask("files.read", "more?", ALLOW, 1.0))
+    asked, world = told(asking, short=frozenset({CHARGE.key}), answer=Approved(CALL.digest, "dana"))
+    assert isinstance(asked, Delivered)
+    assert world.events == ["decision", "decision", "approved", "result"]
+
+
+def test_a_policy_that_breaks_over_what_is_used_up_has_not_said_yes():
+    outcome, world = told(HandMadeJudge(PAID, over_budget=ValueError("no")), short=frozenset({CHARGE.key}))
+    assert outcome == Refused(Denied(Reason.CHECK_FAILED, "a check of this call broke (ValueError)"))
+    assert world.runs == []
+
+
+def test_questions_are_paid_for_before_they_are_asked():
+    judge = HandMadeJudge(Ask("files.read", "?", PAID, 1.0, (ASKING,)))
+    yes = Approved(CALL.digest, "dana")
+    outcome, world = told(judge, answer=yes)
+    assert isinstance(outcome, Delivered)
+    assert [effect.charges for effect in world.seen if isinstance(effect, Spend)] == [(ASKING,), (CHARGE,)]
+    refused, world = told(judge, answer=yes, short=frozenset({ASKING.key}))
+    assert refused.denied.reason is Reason.USED_UP
+    assert (world.runs, world.events) == ([], ["decision", "rejected"])
+    assert not any(isinstance(effect, Consult) for effect in world.seen)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [(BackendError("the ledger is gone"), "the ledger is gone"), (OSError("d"), "counting broke (OSError)")],
+)
+@pytest.mark.parametrize("verdict", [PAID, Ask("files.read", "?", ALLOW, 1.0, (ASKING,))])
+def test_what_can_not_be_counted_does_not_run(broken, message, verdict):
+    outcome, world = told(HandMadeJudge(verdict), counting=broken)
+    assert outcome == Refused(Denied(Reason.CHECK_FAILED, message, "files.read"))
+    assert world.runs == []
+
+
+def test_what_a_verdict_leans_on_is_recalled_and_recorded():
+    outcome, world = told(HandMadeJudge(ALLOW, traces=True))
+    assert isinstance(outcome, Delivered)
+    assert [type(effect) for effect in world.seen] == [Recall, Record, Execute, Remember, Record]
+    assert world.seen[1].details["context"] == "some"
+    assert outcome.label == Label(Integrity.TYPED)
+
+
+def test_the_agent_is_shown_nothing_that_is_not_remembered():
+    outcome, _ = told(HandMadeJudge(ALLOW, traces=True), remembering=OSError("memory"))
+    assert outcome == Failed(Denied(Reason.CHECK_FAILED, "screening of the output broke (OSError)"))
+
+
+@pytest.mark.parametrize("screened", [Action.PASS, Action.REDACT, Action.QUARANTINE])
+def test_what_is_remembered_is_what_the_agent_sees(screened):
+    _, world = told(HandMadeJudge(ALLOW, screened, traces=True))
+    remembered = [effect.value for effect in world.seen if isinstance(effect, Remember)]
+    assert remembered == {Action.PASS: ["done"], Action.REDACT: ["cleaned"], Action.QUARANTINE: []}[screened]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "recorded"),
+    [
+        (Allow("p", (), DENY.denied), {"verdict": "allow", "rule": "p"}),
+        (
+            Sandbox("p", Profile("box"), (), DENY.denied),
+            {"verdict": "sandbox", "rule": "p", "profile": "box"},
+        ),
+    ],
+)
+def test_what_a_permissive_policy_overlooks_is_recorded(verdict, recorded):
+    _, world = told(HandMadeJudge(verdict))
+    overlooked = {"reason": "rule", "message": "no", "would": "files.no"}
+    assert world.seen[0].details == overlooked | recorded

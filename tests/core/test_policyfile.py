@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from blastwall import policyfile
 from blastwall.errors import PolicyError
 from blastwall.paths import state_directory
+from blastwall.policy import Policy
+from blastwall.policy.layers import Layered
 from blastwall.policy.source import MAX_BYTES
 from blastwall.policyfile import load
 
@@ -15,6 +18,14 @@ SMALLEST = "version: 1\nconnectors: {files: {}}\n"
 @pytest.fixture
 def file(tmp_path):
     return tmp_path.resolve() / "blastwall.yaml"
+
+
+@pytest.fixture(autouse=True)
+def organisation(tmp_path, monkeypatch):
+    """Where the organisation's file would be, whatever this machine has."""
+    path = tmp_path.resolve() / "etc" / "blastwall.yaml"
+    monkeypatch.setattr(policyfile, "ORGANISATION", path)
+    return path
 
 
 def test_relative_paths_start_from_the_policy_s_own_folder(file, monkeypatch):
@@ -82,3 +93,97 @@ def test_state_goes_where_the_xdg_specification_says(monkeypatch, file, state_ho
     assert state_directory() == Path(expected) / "blastwall"
     file.write_text(SMALLEST)
     assert load(file).state.directory == Path(expected) / "blastwall"
+
+
+# --- layers -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def layer(tmp_path):
+    file = tmp_path.resolve() / "layer.yaml"
+    file.write_text(SMALLEST)
+    return file
+
+
+def test_a_policy_alone_has_no_layers(file):
+    file.write_text(SMALLEST)
+    assert isinstance(load(file), Policy)
+
+
+def test_further_files_are_layers_that_narrow_in_their_order(file, layer, organisation):
+    organisation.parent.mkdir()
+    for path in (file, organisation):
+        path.write_text(SMALLEST)
+    policy = load(file, layer)
+    assert isinstance(policy, Layered)
+    assert policy.primary.file == str(file)
+    assert [narrowing.file for narrowing in policy.narrowing] == [str(layer), str(organisation)]
+
+
+def test_a_layer_s_relative_paths_start_from_its_own_folder(file, tmp_path):
+    file.write_text(SMALLEST)
+    layer = tmp_path.resolve() / "task" / "layer.yaml"
+    layer.parent.mkdir()
+    layer.write_text("version: 1\nconnectors: {files: {directory: x}}")
+    (narrowing,) = load(file, layer).narrowing
+    assert narrowing.directory("files") == layer.parent / "x"
+
+
+@pytest.mark.parametrize("same", ["blastwall.yaml", "./blastwall.yaml", "link.yaml"])
+def test_a_file_that_is_given_twice_counts_once(file, monkeypatch, same):
+    """Else each call would be charged twice."""
+    file.write_text(SMALLEST)
+    (file.parent / "link.yaml").symlink_to(file)
+    monkeypatch.chdir(file.parent)
+    assert isinstance(load(file, same), Policy)
+
+
+def test_the_organisation_s_file_does_not_narrow_itself(organisation):
+    organisation.parent.mkdir()
+    organisation.write_text(SMALLEST)
+    assert isinstance(load(organisation), Policy)
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (lambda path: path.write_text("version: 2\nconnectors: {}\n"), ":1:10: version: must be 1, not 2"),
+        (lambda path: path.mkdir(), ": can't be read: Is a directory"),
+        (lambda path: path.symlink_to(path.with_name("gone")), ": can't be read: No such file or directory"),
+    ],
+)
+def test_nothing_loads_while_the_organisation_s_file_is_broken(file, organisation, make, error):
+    file.write_text(SMALLEST)
+    organisation.parent.mkdir()
+    make(organisation)
+    with pytest.raises(PolicyError) as caught:
+        load(file)
+    assert f"{organisation}{error}" in str(caught.value)
+
+
+def test_an_organisation_s_file_that_can_not_be_looked_at_is_one(file, organisation, monkeypatch):
+    file.write_text(SMALLEST)
+    organisation.parent.symlink_to(organisation.parent)  # root may look into closed folders
+    with pytest.raises(PolicyError) as caught:
+        load(file)
+    assert str(caught.value) == f"{organisation}: can't be read: Too many levels of symbolic links"
+
+
+def test_a_file_on_the_way_to_the_organisation_s_file_means_that_there_is_none(file, organisation):
+    file.write_text(SMALLEST)
+    organisation.parent.write_text("")
+    assert isinstance(load(file), Policy)
+
+
+def test_the_mistakes_of_all_layers_are_told_at_once(file, layer):
+    file.write_text("version: 2\nconnectors: {files: {}}\n")
+    with pytest.raises(PolicyError) as caught:
+        load(file, layer, layer.with_name("gone.yaml"))
+    assert [problem.file for problem in caught.value.problems] == [str(layer.with_name("gone.yaml"))]
+    layer.with_name("gone.yaml").write_text("version: 3\nconnectors: {files: {}}\n")
+    with pytest.raises(PolicyError) as caught:
+        load(file, layer, layer.with_name("gone.yaml"))
+    assert [problem.file for problem in caught.value.problems] == [
+        str(file),
+        str(layer.with_name("gone.yaml")),
+    ]

@@ -38,7 +38,7 @@ class AuditLog:
         durability: `process-crash` hands each record to the kernel, which survives the death of this
             process; `power-loss` also waits for the disk (fsync), which costs milliseconds.
         arguments: `full` records a call's arguments, `digest` only their digest.
-        policy: Digest of the policy in force, part of every record.
+        policy: Digest of the policy in force, for records that don't give their own.
 
     """
 
@@ -63,8 +63,17 @@ class AuditLog:
         self._owner = 0
         self._identity: _Identity = None
 
-    def write(self, session: str, event: str, call: ToolCall, details: Mapping[str, Json]) -> None:
+    def write(
+        self, session: str, event: str, call: ToolCall, details: Mapping[str, Json], policy: str = ""
+    ) -> None:
         """Append one record. It is durable when this returns.
+
+        Args:
+            session: The id of the agent run.
+            event: What happened.
+            call: The call that it happened to.
+            details: What belongs to the event.
+            policy: Digest of the policy that decided, which a reload may have replaced since.
 
         Raises:
             AuditError: when that can't be had: a full disk, a lost right, a log that does not end as
@@ -78,7 +87,7 @@ class AuditLog:
             "connector": call.connector,
             "tool": call.tool,
             "call": call.digest,
-            "policy": self._policy,
+            "policy": policy or self._policy,
             "details": details,
         }
         if event == "decision" and self._full:

@@ -134,8 +134,8 @@ async def test_content_and_artifact_have_paths_of_their_own(run, make_guard, too
     guard = make_guard()
     wrapped = wrap_tool(reading(("ok", words["withheld"]), pair=True), guard, connector="desk")
     await run(wrapped, tool_call("read_it"))
-    [kept] = guard._quarantine.ids()
-    assert guard._quarantine.show(kept).findings[0]["path"] == "$.artifact"
+    [kept] = guard.hands.quarantine.ids()
+    assert guard.hands.quarantine.show(kept).findings[0]["path"] == "$.artifact"
 
 
 def command(text: str, call_id: str) -> Command[Any]:

@@ -66,6 +66,16 @@ def test_a_record_says_when_who_what_and_under_which_policy(path):
     }
 
 
+def test_a_record_names_the_policy_that_decided_and_not_the_one_that_the_log_began_with(path):
+    log = AuditLog(path, policy="old")
+    log.write("s", "decision", CALL, {}, "new")
+    log.write("s", "result", CALL, {}, policy="new")
+    log.write("s", "decision", CALL, {})
+    log.close()
+    assert [record["policy"] for record in records(path)] == ["new", "new", "old"]
+    assert verify(path).ok
+
+
 def test_arguments_stand_in_the_decision_only(path):
     assert [("arguments" in record) for record in records(written(path, 4))] == [True, False, True, False]
 
