@@ -26,6 +26,7 @@ def main() -> int:
         guard = Guard.from_file(world.policy)
         acts.honest(show, world, guard)
         acts.poisoned(show, world, guard)
+        acts.steered(show, world, guard)
         acts.phished(show, world, guard)
         acts.out_of_scope(show, world, guard)
         asyncio.run(acts.proxied(show, world, guard))

@@ -1,11 +1,13 @@
 """`blastwall diff`, `apply`, `discard`: look at what was done in a copy, and take it over or not."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from blastwall.cli.compare import compared as policies
 from blastwall.cli.output import AsJson, Exit, emit, err, out, stop
 from blastwall.errors import BackendError
 from blastwall.sandbox.changes import Change, shown, text
@@ -20,7 +22,14 @@ _MOST_TEXTS = 200
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="As `blastwall run --copy` told it.")]
-OptionalId = Annotated[str | None, typer.Argument(metavar="[ID]", help="Without one, all copies are listed.")]
+OptionalId = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[ID | OLD]", help="A copy's id, or a policy; without one, all copies are listed."
+    ),
+]
+Newer = Annotated[str | None, typer.Argument(metavar="[NEW]", help="Another policy, to compare OLD with.")]
+Log = Annotated[Path | None, typer.Option("--log", metavar="FILE", help="The audit log of the comparison.")]
 Paths = Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="Only these; all by default.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the paths even where both sides changed.")]
 
@@ -45,8 +54,14 @@ def fields(copy: Copy) -> dict[str, Any]:
     }
 
 
-def diff(name: OptionalId = None, as_json: AsJson = False) -> None:
-    """Show what was changed in a copy, as a diff against the workspace; or list the copies."""
+def diff(name: OptionalId = None, new: Newer = None, log: Log = None, as_json: AsJson = False) -> None:
+    """Show what was changed in a copy, as a diff against the workspace; or list the copies.
+
+    With two policies instead: what the second newly allows and denies of the calls in the audit log.
+    """
+    if name is not None and new is not None:
+        policies(name, new, log, as_json)
+        return
     if name is None:
         _all(as_json=as_json)
         return

@@ -25,6 +25,12 @@ class Exit(IntEnum):
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
 PolicyFile = Annotated[str, typer.Option("--policy", "-p", metavar="FILE", help="The policy file.")]
+PolicyFiles = Annotated[
+    list[str],
+    typer.Option(
+        "--policy", "-p", metavar="FILE", help="The policy file; each further one can only take away."
+    ),
+]
 
 
 def emit(**fields: Any) -> None:

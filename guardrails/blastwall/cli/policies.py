@@ -2,7 +2,7 @@
 
 from blastwall.cli.output import Exit, emit, stop
 from blastwall.errors import PolicyError, Problem
-from blastwall.policy import Policy
+from blastwall.policy import Layered, Policy
 from blastwall.policyfile import load
 
 
@@ -11,10 +11,10 @@ def as_dict(problem: Problem) -> dict[str, object]:
     return {name: getattr(problem, name) for name in ("file", "line", "column", "path", "message")}
 
 
-def policy_or_stop(file: str, *, as_json: bool = False) -> Policy:
-    """Load a policy; on mistakes print them all and leave with `Exit.POLICY`."""
+def policy_or_stop(file: str, *narrowing: str, as_json: bool = False) -> Policy | Layered:
+    """Load a policy with its layers; on mistakes print them all and leave with `Exit.POLICY`."""
     try:
-        return load(file)
+        return load(file, *narrowing)
     except PolicyError as error:
         if as_json:
             emit(ok=False, problems=[as_dict(problem) for problem in error.problems])

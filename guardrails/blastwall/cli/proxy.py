@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from blastwall.cli.output import Exit, PolicyFile, stop
+from blastwall.cli.output import Exit, PolicyFiles, stop
 from blastwall.errors import BackendError, PolicyError
 from blastwall.guard import Guard
 
@@ -17,7 +17,10 @@ Level = Annotated[
 ]
 
 
-def proxy(policy: PolicyFile = "blastwall.yaml", log_level: Level = "warning") -> None:
+def proxy(
+    policy: PolicyFiles = ["blastwall.yaml"],  # noqa: B006  # typer reads it once
+    log_level: Level = "warning",
+) -> None:
     """Serve every MCP server of the policy as one, over stdin and stdout: register this in your client."""
     logging.basicConfig(
         stream=sys.stderr, level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
@@ -27,7 +30,7 @@ def proxy(policy: PolicyFile = "blastwall.yaml", log_level: Level = "warning") -
     except ImportError as error:
         stop(Exit.FAILED, str(error))
     try:
-        asyncio.run(serve_stdio(Guard.from_file(policy)))
+        asyncio.run(serve_stdio(Guard.from_file(policy[0], narrowing=policy[1:])))
     except PolicyError as error:
         stop(Exit.POLICY, str(error))
     except BackendError as error:

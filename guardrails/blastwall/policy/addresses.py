@@ -1,6 +1,7 @@
 """Hosts and mail addresses, read so strictly that no other reader can see another one in them."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 
 import idna
@@ -23,6 +24,12 @@ _URL = re2.compile(
 )
 _PLAIN_HOST = re2.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _NUMERIC_LABEL = re2.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
+
+PLAIN_URL = re.compile(r"https?://((?:[a-z][a-z0-9]*[.-])*[a-z]+)(?:[/?][A-Za-z0-9/._~=&+?-]*)?").fullmatch
+"""Matches an ordinary URL on its standard port: its group is then the host that `place` reads, if it has no
+more than `LONGEST_LABEL` characters. `place` reads everything else."""
+
+LONGEST_LABEL = 63
 
 _ATOM = r"[A-Za-z0-9_+'=&~][A-Za-z0-9_+'=&~-]*"
 _ADDRESS = re2.compile(rf"({_ATOM}(?:\.{_ATOM})*)@([A-Za-z0-9.-]*[A-Za-z0-9])")

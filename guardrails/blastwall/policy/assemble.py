@@ -1,30 +1,32 @@
-"""Validated blocks to the compiled policy: names looked up, paths resolved, checks made closures."""
+"""Validated blocks to the compiled policy: names looked up, paths resolved."""
 
-import json
-from collections.abc import Callable, Iterator
-from pathlib import Path, PurePath
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from blastwall.errors import PolicyError, Problem
-from blastwall.policy import constraints
-from blastwall.policy.addresses import HostPattern
-from blastwall.policy.constraints import ArgumentCheck
+from blastwall.policy.assemble_rules import Locate, compiled, labels
+from blastwall.policy.connector import Connector
 from blastwall.policy.containment import CredentialBlock, NetworkBlock, SandboxBlock
-from blastwall.policy.decide import Connector, Policy, Rule, Standing, State
-from blastwall.policy.model import (
-    ConnectorBlock,
-    Constraint,
-    Document,
-    RuleBlock,
-    ScreeningBlock,
-    ServerBlock,
-    actions,
-)
-from blastwall.policy.truth import Check
+from blastwall.policy.decide import Policy, State
+from blastwall.policy.model import ConnectorBlock, Document, ScreeningBlock, ServerBlock, actions
+from blastwall.policy.records import Records
+from blastwall.policy.scopes import SessionBlock
+from blastwall.policy.standing import Standing
+from blastwall.policy.together import Together
+from blastwall.provenance import Labels
 from blastwall.screening import Screening
-from blastwall.values import Credential, Destination, Label, Lifetime, Profile, Server, Source, Strength
-
-Locate = Callable[[str], Path]
-"""A path of the policy file, resolved."""
+from blastwall.values import (
+    Credential,
+    Destination,
+    Does,
+    Label,
+    Lifetime,
+    Profile,
+    Server,
+    Source,
+    Strength,
+)
 
 
 def assemble(
@@ -35,8 +37,9 @@ def assemble(
     directory: Path,
     state: Path,
     resolve: Callable[[str, Path | None], str | None],
+    beside: tuple[Path, ...] = (),
 ) -> Policy:
-    """Compile a document that has no mistakes."""
+    """Compile a document that has no mistakes. `beside` are the other files of the same policy."""
 
     def locate(path: str) -> Path:
         found = resolve(path, directory)
@@ -48,41 +51,91 @@ def assemble(
 
     defaults = document.defaults
     place = locate(defaults.state.directory) if defaults.state.directory else state
-    # What a sandbox could rewrite here, it could decide with: its rules, and the record of what it did.
-    own = (place, *(Path(path) for path in [resolve(file, None)] if path))
+    # What a sandbox or a tool could rewrite here, it could decide with: the rules, and the record.
+    own = tuple(sorted({place, *beside, *(Path(path) for path in [resolve(file, None)] if path)}))
     profiles = {name: _profile(name, block, locate, own) for name, block in document.sandboxes.items()}
+    parts = _Parts(
+        profiles,
+        {name: Records.of(name, entries) for name, entries in document.trusted_records.items()},
+        defaults.screening,
+        Label(*defaults.label.levels),
+        locate,
+    )
     return Policy(
-        connectors={
-            name: _connector(name, block, defaults.screening, profiles, locate)
-            for name, block in document.connectors.items()
-        },
+        connectors={name: _connector(name, block, parts) for name, block in document.connectors.items()},
         state=State(place, defaults.state.durability, defaults.state.arguments),
         digest=digest,
         file=file,
         auto=defaults.approval.mode == "auto",
         approval_s=defaults.approval.timeout_s,
-        output_label=Label(*defaults.label.levels),
+        permissive=defaults.enforcement == "permissive",
+        unknown_tool=Standing[defaults.unknown_tool.upper()],
+        together=_together(document.session),
         profiles=profiles,
+        own=tuple(f"{path}/" for path in own),
         credentials={name: _credential(name, block, locate) for name, block in document.credentials.items()},
     )
 
 
-def _connector(
-    name: str,
-    block: ConnectorBlock,
-    screening: ScreeningBlock,
-    profiles: dict[str, Profile],
-    locate: Locate,
-) -> Connector:
-    directory = locate(block.directory) if block.directory else None
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the connectors of a document share."""
+
+    profiles: Mapping[str, Profile]
+    records: Mapping[str, Records]
+    screening: ScreeningBlock
+    label: Label
+    locate: Locate
+
+
+def _together(block: SessionBlock) -> Together:
+    return Together(
+        rule_of_two=_standing(block.rule_of_two),
+        intent=_standing(block.intent),
+        calls=block.budget.calls,
+        writes=block.budget.writes,
+        destructive=block.budget.destructive,
+        asks=block.budget.asks,
+    )
+
+
+def _standing(said: str | None) -> Standing:
+    return Standing[said.upper()] if said else Standing.ABSTAIN
+
+
+def _connector(name: str, block: ConnectorBlock, parts: _Parts) -> Connector:
+    directory = parts.locate(block.directory) if block.directory else None
+    profiles = {key: _scoped(profile, block) for key, profile in parts.profiles.items()}
+    scoped = replace(parts, profiles=profiles)
     return Connector(
         name=name,
-        rules=tuple(_rule(name, rule, profiles, locate) for rule in block.rules),
+        rules=tuple(
+            compiled(name, rule, scoped.profiles, parts.records, parts.locate) for rule in block.rules
+        ),
         match=tuple(block.match.tools) if block.match else (),
         trust_annotations=block.trust_annotations,
         directory=directory,
-        server=_server(block.server, profiles, directory) if block.server else None,
-        screening=_screening(screening, block.screening),
+        server=_server(block.server, scoped.profiles, directory) if block.server else None,
+        screening=_screening(parts.screening, block.screening),
+        effect_of=tuple((_globs(globs), frozenset(map(Does, does))) for globs, does in block.effects.items()),
+        outputs=tuple((_globs(globs), labels(own, parts.label)) for globs, own in block.outputs.items()),
+        unlabelled=Labels(parts.label),
+        pins=block.pin,
+    )
+
+
+def _globs(written: str) -> tuple[str, ...]:
+    return tuple(written.split("|"))
+
+
+def _scoped(profile: Profile, block: ConnectorBlock) -> Profile:
+    """Give a connector's own version of a profile: with the places and credentials that it alone may use."""
+    if not (block.egress or block.credentials):
+        return profile
+    return replace(
+        profile,
+        network=(*profile.network, *map(_destination, block.egress)),
+        credentials=tuple(dict.fromkeys((*profile.credentials, *block.credentials))),
     )
 
 
@@ -93,7 +146,7 @@ def _screening(default: ScreeningBlock, own: ScreeningBlock | None) -> Screening
     return Screening(max_bytes=size, actions=merged) if size else Screening(actions=merged)
 
 
-def _server(block: ServerBlock, profiles: dict[str, Profile], directory: Path | None) -> Server:
+def _server(block: ServerBlock, profiles: Mapping[str, Profile], directory: Path | None) -> Server:
     return Server(
         command=(block.command, *block.args),
         env=tuple(block.env.items()),
@@ -151,58 +204,3 @@ def _kept(block: CredentialBlock, locate: Locate) -> tuple[Source, tuple[str, ..
     if block.keyring is not None:
         return Source.KEYRING, tuple(block.keyring)
     return Source.COMMAND, tuple(block.command or ())
-
-
-def _rule(connector: str, block: RuleBlock, profiles: dict[str, Profile], locate: Locate) -> Rule:
-    hints = block.when.annotations.model_dump(exclude_none=True) if block.when else {}
-    return Rule(
-        id=f"{connector}.{block.id}",
-        effect=Standing[block.effect.upper()],
-        tools=tuple(block.tools),
-        when=tuple(hints.items()),
-        checks=tuple(_check(name, constraint, locate) for name, constraint in block.args.items()),
-        profile=profiles[block.sandbox] if block.sandbox else None,
-        otherwise=Standing[block.otherwise.upper()] if block.otherwise else Standing.ABSTAIN,
-        instead=block.instead,
-    )
-
-
-def _check(name: str, block: Constraint, locate: Locate) -> ArgumentCheck:
-    checks = dict(_checks(block, locate))
-    whole: dict[str, Check] = {}
-    if block.max_items is not None:
-        whole[f"have at most {block.max_items} members"] = constraints.no_more(block.max_items)
-    return ArgumentCheck(
-        path=tuple(name.split(".")),
-        checks=tuple(checks.values()),
-        whole=tuple(whole.values()),
-        expectation=" and ".join([*checks, *whole]),
-        optional=block.optional,
-        is_path=block.under is not None,
-    )
-
-
-def _checks(block: Constraint, locate: Locate) -> Iterator[tuple[str, Check]]:
-    if block.enum is not None:
-        yield f"be one of {', '.join(map(json.dumps, block.enum))}", constraints.one_of(block.enum)
-    if block.pattern is not None:
-        yield f"match {block.pattern}", constraints.matching(block.pattern)
-    if block.minimum is not None or block.maximum is not None:
-        low = "" if block.minimum is None else f" from {block.minimum:.15g}"
-        high = "" if block.maximum is None else f" up to {block.maximum:.15g}"
-        yield f"be a number{low}{high}", constraints.between(block.minimum, block.maximum)
-    if block.max_length is not None:
-        yield f"be text of at most {block.max_length} characters", constraints.no_longer(block.max_length)
-    yield from _destinations(block, locate)
-
-
-def _destinations(block: Constraint, locate: Locate) -> Iterator[tuple[str, Check]]:
-    if block.under is not None:
-        roots = [PurePath(locate(path)) for path in block.under]
-        yield f"lead to somewhere under {' or '.join(map(str, roots))}", constraints.under(roots)
-    if block.hosts is not None:
-        patterns = [HostPattern.parse(text) for text in block.hosts]
-        yield f"be a URL of {' or '.join(block.hosts)}", constraints.to_hosts(patterns)
-    if block.recipients is not None:
-        listed = block.recipients
-        yield f"go to {' or '.join(listed)} only", constraints.to_recipients(listed)

@@ -35,7 +35,8 @@ def _host(text: str) -> str:
 
 NonEmpty = Annotated[str, Field(min_length=1)]
 Host = Annotated[str, AfterValidator(_host)]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:_?[A-Za-z0-9.-])*$", max_length=32)]
+NAME = r"^[A-Za-z0-9](?:_?[A-Za-z0-9.-])*$"
+Name = Annotated[str, StringConstraints(pattern=NAME, max_length=32)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]

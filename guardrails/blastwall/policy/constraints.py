@@ -1,5 +1,6 @@
 """What a rule may demand of an argument, compiled to closures over the frozen arguments."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -8,8 +9,8 @@ import re2
 
 from blastwall.frozen import FrozenDict, Json
 from blastwall.policy import truth
-from blastwall.policy.addresses import HostPattern, mail_addresses, place
-from blastwall.policy.truth import Check, Resolved, Truth
+from blastwall.policy.addresses import LONGEST_LABEL, PLAIN_URL, HostPattern, mail_addresses, place
+from blastwall.policy.truth import NO, UNKNOWN, YES, Check, Resolved, Truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +114,14 @@ def matching(pattern: str) -> Check:
 
 
 def between(minimum: float | None, maximum: float | None) -> Check:
-    """Demand a number within these bounds, both included."""
+    """Demand a number within these bounds, both included. In frozen JSON, true and false are none."""
+    low = -math.inf if minimum is None else minimum
+    high = math.inf if maximum is None else maximum
 
     def check(value: Json, _: Resolved) -> Truth:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return Truth.UNKNOWN
-        low = minimum is None or value >= minimum
-        return truth.of(low and (maximum is None or value <= maximum))
+        if type(value) is not float and type(value) is not int:
+            return UNKNOWN
+        return YES if low <= value <= high else NO
 
     return check
 
@@ -141,8 +143,8 @@ def under(roots: Iterable[PurePath]) -> Check:
     def check(value: Json, resolved: Resolved) -> Truth:
         target = resolved.get(value) if isinstance(value, str) else None
         if target is None:
-            return Truth.UNKNOWN
-        return truth.of(f"{target}/".startswith(wanted))
+            return UNKNOWN
+        return YES if f"{target}/".startswith(wanted) else NO
 
     return check
 
@@ -150,12 +152,17 @@ def under(roots: Iterable[PurePath]) -> Check:
 def to_hosts(patterns: Iterable[HostPattern]) -> Check:
     """Demand a URL (or bare host) whose parsed host and port one of the patterns covers."""
     wanted = tuple(patterns)
+    names = frozenset(p.host for p in wanted if not p.subdomains)
+    below = tuple("." + p.host for p in wanted if p.subdomains)
+    portless = all(p.port is None for p in wanted)
 
     def check(value: Json, _: Resolved) -> Truth:
-        found = place(value) if isinstance(value, str) else None
-        if found is None:
-            return Truth.UNKNOWN
-        return truth.some(pattern.covers(found) for pattern in wanted)
+        if not isinstance(value, str):
+            return UNKNOWN
+        if portless and (plain := PLAIN_URL(value)) and len(host := plain[1]) <= LONGEST_LABEL:
+            return YES if host.endswith(below) or host in names else NO
+        found = place(value)
+        return UNKNOWN if found is None else truth.some(pattern.covers(found) for pattern in wanted)
 
     return check
 

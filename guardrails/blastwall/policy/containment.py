@@ -89,8 +89,9 @@ class CredentialBlock(Block):
 
 
 class SandboxBlock(Block):
-    """One profile."""
+    """One profile. Where it names a shipped one, that is laid under its own keys."""
 
+    profile: Maybe[str] = None
     strength: Literal["os", "container", "vm"] = "os"
     lifetime: Literal["call", "session"] = "call"
     workspace: Maybe[NonEmpty] = None

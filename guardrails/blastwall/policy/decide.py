@@ -1,26 +1,30 @@
 """The compiled policy, which answers one question: what may happen to this call."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import IntEnum
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import re2
-
-from blastwall.policy import truth
-from blastwall.policy.constraints import ArgumentCheck
-from blastwall.policy.truth import Resolved, Truth
-from blastwall.screening import Screening, screen
+from blastwall.frozen import Json
+from blastwall.policy.connector import Connector
+from blastwall.policy.plan import REMEMBERED, Plan, Step
+from blastwall.policy.refusals import changed, denied, off_limits, unknown, unmatched, used_up
+from blastwall.policy.rules import Rule, covered
+from blastwall.policy.standing import Standing
+from blastwall.policy.together import Together
+from blastwall.policy.truth import Resolved
+from blastwall.provenance import NOTHING, Context, Labels
+from blastwall.provenance.recorded import as_json, hints
+from blastwall.screening import screen
 from blastwall.values import (
     WORST_CASE,
     Allow,
     Annotations,
     Ask,
+    Charge,
     Classify,
     Credential,
     Denied,
     Deny,
-    Label,
     Profile,
     Reason,
     Sandbox,
@@ -31,103 +35,15 @@ from blastwall.values import (
     Verdict,
 )
 
-_REMEMBERED = 4096
-"""Tools per connector whose candidate rules are kept; more are looked up anew, so memory stays bounded."""
+_NOTHING_TOGETHER = Together()
 
-
-class Standing(IntEnum):
-    """How one rule stands to one call; the highest of all rules decides. No rule ever loosens another."""
-
-    ABSTAIN = 0
-    ALLOW = 1
-    ASK = 2
-    DENY = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One compiled rule."""
-
-    id: str
-    effect: Standing
-    tools: tuple[str, ...]
-    when: tuple[tuple[str, bool], ...] = ()
-    checks: tuple[ArgumentCheck, ...] = ()
-    profile: Profile | None = None
-    otherwise: Standing = Standing.ABSTAIN
-    instead: str = ""
-
-    def covers(self, tool: str, annotations: Annotations) -> bool:
-        """Say whether the rule speaks of this tool."""
-        named = any(glob(pattern).fullmatch(tool) for pattern in self.tools)
-        return named and all(getattr(annotations, hint) is wanted for hint, wanted in self.when)
-
-    def holds(self, call: ToolCall, resolved: Resolved) -> Truth:
-        """Say whether the call's arguments are as the rule demands."""
-        if not self.checks:
-            return Truth.YES
-        loose = self.effect is Standing.DENY
-        return truth.every(check.holds(call.arguments, resolved, any_member=loose) for check in self.checks)
-
-    def stand(self, call: ToolCall, resolved: Resolved) -> Standing:
-        """Say how the rule stands to a call of a tool that it covers.
-
-        What can't be decided counts against the call: it triggers a deny rule, it never satisfies an
-        allow rule, and an ask rule that can't be checked denies.
-        """
-        held = self.holds(call, resolved)
-        if self.effect is Standing.DENY:
-            return Standing.ABSTAIN if held is Truth.NO else Standing.DENY
-        if held is Truth.YES:
-            return self.effect
-        if held is Truth.UNKNOWN and self.effect is Standing.ASK:
-            return Standing.DENY
-        return self.otherwise
-
-    def unmet(self, call: ToolCall, resolved: Resolved) -> tuple[ArgumentCheck, ...]:
-        """Give the demands that the call does not meet."""
-        return tuple(
-            check
-            for check in self.checks
-            if check.holds(call.arguments, resolved, any_member=False) is not Truth.YES
-        )
-
-
-def glob(pattern: str) -> "re2._Regexp[str]":
-    """Compile a tool glob: `*` is any text, `?` one character, everything else itself."""
-    return re2.compile("(?s)" + "".join({"*": ".*", "?": "."}.get(c) or re2.escape(c) for c in pattern))
-
-
-@dataclass(frozen=True, slots=True)
-class Connector:
-    """One source of tools, and its scopes."""
-
-    name: str
-    rules: tuple[Rule, ...]
-    match: tuple[str, ...] = ()
-    trust_annotations: bool = False
-    directory: Path | None = None
-    server: Server | None = None
-    screening: Screening = field(default_factory=Screening)
-    _candidates: dict[tuple[str, Annotations], tuple[Rule, ...]] = field(
-        default_factory=dict, compare=False, repr=False
-    )
-
-    def candidates(self, tool: str, stated: Annotations) -> tuple[Rule, ...]:
-        """Give the rules that speak of a tool. Only a trusted connector's own annotations count."""
-        annotations = stated if self.trust_annotations else WORST_CASE
-        key = (tool, annotations)
-        found = self._candidates.get(key)
-        if found is None:
-            found = tuple(rule for rule in self.rules if rule.covers(tool, annotations))
-            if len(self._candidates) < _REMEMBERED:
-                self._candidates[key] = found
-        return found
+PERMISSIVE = "permissive"
+"""What is named as the rule that let a call run which no rule allows. What a rule denies stays denied."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where a policy keeps its audit log and its quarantine, and how durable a record must be.
+    """Where a policy keeps its audit log, its ledger and its quarantine, and how durable a record must be.
 
     Attributes:
         directory: The folder.
@@ -146,6 +62,11 @@ class State:
         return self.directory / "audit.jsonl"
 
     @property
+    def ledger_path(self) -> Path:
+        """What the rates and sums of all sessions have come to."""
+        return self.directory / "ledger.sqlite"
+
+    @property
     def quarantine_path(self) -> Path:
         """The folder of withheld outputs."""
         return self.directory / "quarantine"
@@ -153,7 +74,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A loaded policy file. Immutable; the same call always gets the same verdict.
+    """A loaded policy file. Immutable; the same call in the same context always gets the same verdict.
 
     Deny beats ask beats allow, by class: neither file order nor specificity matters. No match denies.
     """
@@ -164,13 +85,22 @@ class Policy:
     file: str = ""
     auto: bool = False
     approval_s: float = 120.0
-    output_label: Label = field(default_factory=Label)
+    permissive: bool = False
+    unknown_tool: Standing = Standing.DENY
+    together: Together = field(default_factory=Together)
     profiles: Mapping[str, Profile] = field(default_factory=dict)
+    own: tuple[str, ...] = ()
     credentials: Mapping[str, Credential] = field(default_factory=dict)
+    _plans: dict[str, dict[str, Plan]] = field(init=False, default_factory=dict, compare=False, repr=False)
+    _steps: dict[str, Step] = field(init=False, default_factory=dict, compare=False, repr=False)
+
+    def connector(self, name: str) -> Connector | None:
+        """Give a connector, or the one called `*` that stands for all that have no name of their own here."""
+        return self.connectors.get(name) or (self.connectors.get("*") if name else None)
 
     def paths(self, call: ToolCall) -> tuple[str, ...]:
         """Name the path arguments whose resolved form `decide` needs."""
-        connector = self.connectors.get(call.connector)
+        connector = self.connector(call.connector)
         if connector is None:
             return ()
         found: dict[str, None] = {}
@@ -179,64 +109,205 @@ class Policy:
                 found.update(dict.fromkeys(check.paths(call.arguments)))
         return tuple(found)
 
-    def decide(self, call: ToolCall, resolved: Resolved) -> Verdict:
-        """Say what may happen to the call."""
-        connector = self.connectors.get(call.connector)
+    @property
+    def traces(self) -> bool:
+        """Whether a session must remember what it saw: a rule looks at where data came from.
+
+        A permissive policy always does, so that scopes can be learnt from what it records.
+        """
+        if self.permissive or self.together.traces:
+            return True
+        return any(connector.traces for connector in self.connectors.values())
+
+    def recalls(self, call: ToolCall) -> bool:
+        """Say whether the verdict on a call depends on what its session has seen and heard."""
+        connector = self.connector(call.connector)
         if connector is None:
-            return Deny(_unknown(call, self.connectors))
+            return False
+        if self.permissive or self.together.traces:
+            return True
+        return any(rule.flow for rule in connector.candidates(call.tool, call.annotations))
+
+    def leant(self, call: ToolCall, context: Context | None) -> Mapping[str, Json]:
+        """Give what a verdict leant on beside the arguments, for the record."""
+        given = {
+            "context": as_json(context) if context else None,
+            "annotations": hints(call.annotations),
+            "fingerprint": call.fingerprint,
+        }
+        return {name: value for name, value in given.items() if value}
+
+    def decide(self, call: ToolCall, resolved: Resolved, context: Context | None = None) -> Verdict:
+        """Say what may happen to the call.
+
+        Args:
+            call: The call.
+            resolved: Where the paths that `paths` named lead.
+            context: What the session knows, where `recalls` says that it matters.
+
+        """
+        try:
+            plan = self._plans[call.connector][call.tool]
+        except KeyError:
+            plan = self._planned(call)
+        arguments, own, state = call.arguments, self.own, 0
+        for path in resolved.values() if resolved else ():
+            if path and f"{path}/".startswith(own):
+                return self._decide(call, resolved, context or NOTHING)
+        for holds, stands in plan.rules:
+            state = state * 4 + stands[holds(arguments, resolved)]
+        try:
+            return plan.known[state]
+        except KeyError:
+            verdict = self._decide(call, resolved, context or NOTHING)
+        plan.remember(state, verdict)
+        return verdict
+
+    def _planned(self, call: ToolCall) -> Plan:
+        """Make the plan of a tool. Where more than its rules and arguments matters, it is an empty one."""
+        connector = self.connector(call.connector)
+        if connector is None:
+            return Plan()
+        plan = Plan()
+        if not (connector.pins or connector.trust_annotations) and self.together == _NOTHING_TOGETHER:
+            plan = Plan.of(connector.candidates(call.tool, call.annotations), self._steps)
+        if sum(map(len, self._plans.values())) < REMEMBERED:
+            self._plans.setdefault(call.connector, {})[call.tool] = plan
+        return plan
+
+    def _decide(self, call: ToolCall, resolved: Resolved, context: Context) -> Verdict:
+        connector = self.connector(call.connector)
+        if connector is None:
+            return Deny(unknown(call, self.connectors))
+        if (barred := self._barred(connector, call, resolved)) is not None:
+            return Deny(barred)
+        ruling = self._ruled(connector, call, resolved, context)
+        return ruling if isinstance(ruling, Deny) else self._weighed(ruling, connector, call, context)
+
+    def _ruled(
+        self, connector: Connector, call: ToolCall, resolved: Resolved, context: Context
+    ) -> "_Ruling | Deny":
+        """Say what the rules alone make of the call."""
         standing = Standing.ABSTAIN
         consenting: list[Rule] = []
         deciding: Rule | None = None
         for rule in connector.candidates(call.tool, call.annotations):
-            stand = rule.stand(call, resolved)
+            stand = rule.stand(call, resolved, context)
             if stand is Standing.DENY:
-                return Deny(_denied(rule, call, resolved))
+                return Deny(denied(rule, call, resolved, context))
             if stand is not Standing.ABSTAIN:
                 consenting.append(rule)
             if stand > standing:
                 standing, deciding = stand, rule
         if deciding is None:
-            return Deny(_unmatched(connector, call, resolved))
-        return self._permit(deciding, standing, consenting, call)
+            return self._unmatched(connector, call, resolved, context)
+        why = deciding.objections(call, resolved, context) if standing is not deciding.effect else []
+        return _Ruling(deciding.id, standing, consenting, why)
 
-    def _permit(self, deciding: Rule, standing: Standing, consenting: list[Rule], call: ToolCall) -> Verdict:
-        profiles = {rule.profile.name: rule.profile for rule in consenting if rule.profile}
+    def _barred(self, connector: Connector, call: ToolCall, resolved: Resolved) -> Denied | None:
+        """Say what no rule can permit: a changed tool, and blastwall's own files.
+
+        Who writes a policy file, or the state, writes the rules.
+        """
+        if connector.pins and not connector.pinned(call.tool, call.fingerprint):
+            return changed(call)
+        if any(path and f"{path}/".startswith(self.own) for path in resolved.values()):
+            return off_limits(call)
+        return None
+
+    def _unmatched(
+        self, connector: Connector, call: ToolCall, resolved: Resolved, context: Context
+    ) -> "_Ruling | Deny":
+        if self.unknown_tool is Standing.ASK and not connector.candidates(call.tool, call.annotations):
+            return _Ruling("unknown_tool", Standing.ASK, [], ["no rule of the policy speaks of this tool"])
+        why = unmatched(connector, call, resolved, context)
+        return _Ruling(PERMISSIVE, Standing.ALLOW, [], [], why) if self.permissive else Deny(why)
+
+    def _weighed(self, ruling: "_Ruling", connector: Connector, call: ToolCall, context: Context) -> Verdict:
+        """Hold what the rules permit against what the session may do, and count what it uses up."""
+        profiles = {rule.profile.name: rule.profile for rule in ruling.consenting if rule.profile}
         if len(profiles) > 1:
             names = " and ".join(sorted(profiles))
             message = f"rules disagree on the sandbox of {call.name}: {names}"
-            return Deny(Denied(Reason.AMBIGUOUS, message, deciding.id, "name one sandbox in the policy"))
-        run: Allow | Sandbox = Allow(deciding.id)
+            return Deny(Denied(Reason.AMBIGUOUS, message, ruling.rule, "name one sandbox in the policy"))
+        does = connector.does(call.tool, call.annotations)
+        wanted = any(rule.wanted for rule in ruling.consenting)
+        standing, why, overlooked = ruling.standing, ruling.why, ruling.overlooked
+        for level, reason, message in self.together.unmet(call, does, context, wanted=wanted):
+            if level is Standing.ASK:
+                standing, why = level, [*why, message]
+                continue
+            objection = Denied(reason, f"{call.name}: {message}", ruling.rule)
+            if not self.permissive:
+                return Deny(objection)
+            overlooked = overlooked or objection
+        charges = (
+            *[charge for rule in ruling.consenting for charge in rule.charges(call, context)],
+            *self.together.charges(call, does, context),
+        )
+        run: Allow | Sandbox = Allow(ruling.rule, charges, overlooked)
         for profile in profiles.values():
-            run = Sandbox(deciding.id, profile)
-        if standing is Standing.ALLOW:
-            return run
-        question = f"may {call.name} run? rule {deciding.id} asks"
-        return (Classify if self.auto else Ask)(deciding.id, question, run, self.approval_s)
+            run = Sandbox(ruling.rule, profile, charges, overlooked)
+        return (
+            run
+            if standing is Standing.ALLOW
+            else self._ask(ruling.rule, _question(call, ruling.rule, why), run)
+        )
+
+    def _ask(self, rule: str, question: str, then: Allow | Sandbox) -> Ask | Classify:
+        kind = Classify if self.auto else Ask
+        return kind(rule, question, then, self.approval_s, self.together.asking())
+
+    def over(self, call: ToolCall, verdict: Allow | Sandbox, charge: Charge) -> Verdict:
+        """Say what happens to a call that was permitted, now that one of its charges can't be paid."""
+        why = used_up(call, verdict.rule, charge)
+        if not charge.ask:
+            return Deny(why)
+        rest = tuple(other for other in verdict.charges if other is not charge)
+        question = f"may {call.name} run? {why.message}"
+        return self._ask(verdict.rule, question, replace(verdict, charges=rest))
 
     def screen(self, call: ToolCall, output: ToolOutput) -> Screened:
         """Screen an output by the settings of its connector."""
-        return screen(output, self.connectors[call.connector].screening, call.name)
+        return screen(output, self._known(call).screening, call.name)
 
-    def label(self, call: ToolCall) -> Label:
-        """Label an output."""
-        return self.output_label
+    def labels(self, call: ToolCall) -> Labels:
+        """Say how the fields of an output are labelled."""
+        return self._known(call).labels(call.tool)
 
-    def permits(self, connector: str, tool: str, annotations: Annotations = WORST_CASE) -> bool:
+    def _known(self, call: ToolCall) -> Connector:
+        found = self.connector(call.connector)
+        if found is None:
+            raise KeyError(call.connector)
+        return found
+
+    def permits(
+        self, connector: str, tool: str, annotations: Annotations = WORST_CASE, fingerprint: str = ""
+    ) -> bool:
         """Say whether any call of this tool could run: what a list of tools may show."""
-        known = self.connectors.get(connector)
-        rules = known.candidates(tool, annotations) if known else ()
-        if any(rule.effect is Standing.DENY and not rule.checks for rule in rules):
+        known = self.connector(connector)
+        if known is None or (known.pins and not known.pinned(tool, fingerprint)):
             return False
+        rules = known.candidates(tool, annotations)
+        if any(rule.effect is Standing.DENY and rule.unconditional for rule in rules):
+            return False
+        if self.permissive or (not rules and self.unknown_tool is Standing.ASK):
+            return True
         return any(rule.effect is not Standing.DENY for rule in rules)
+
+    def pins(self, connector: str) -> Mapping[str, str]:
+        """Give the fingerprints that the definitions of a connector's tools must have, by tool."""
+        known = self.connector(connector)
+        return known.pins if known else {}
 
     def connector_of(self, tool: str) -> str | None:
         """Name the one connector whose `match.tools` claims a tool; None when none or several do."""
-        claims = [c.name for c in self.connectors.values() if any(glob(p).fullmatch(tool) for p in c.match)]
+        claims = [c.name for c in self.connectors.values() if covered(tool, c.match)]
         return claims[0] if len(claims) == 1 else None
 
     def directory(self, connector: str) -> Path | None:
         """Give the folder against which the connector's relative paths are resolved."""
-        known = self.connectors.get(connector)
+        known = self.connector(connector)
         return known.directory if known else None
 
     @property
@@ -245,42 +316,26 @@ class Policy:
         return {name: c.server for name, c in self.connectors.items() if c.server}
 
 
-def _unknown(call: ToolCall, known: Mapping[str, Connector]) -> Denied:
-    if not call.connector:
-        return Denied(
-            Reason.UNKNOWN_CONNECTOR,
-            f"{call.tool!r} belongs to no connector",
-            instead="name its connector where it is wrapped, or add it to a connector's `match.tools`",
-        )
-    names = ", ".join(sorted(known)) or "none"
-    return Denied(
-        Reason.UNKNOWN_CONNECTOR,
-        f"no connector {call.connector!r} in the policy (it has: {names})",
-        instead="use a tool of a connector that the policy names",
-    )
+@dataclass(frozen=True, slots=True)
+class _Ruling:
+    """What the rules alone make of a call that none of them denies.
+
+    Attributes:
+        rule: The rule that decided, or what stands for one.
+        standing: ALLOW or ASK.
+        consenting: Every rule that lets it run.
+        why: Why it is asked, beyond that the rule asks.
+        overlooked: What a permissive policy only records.
+
+    """
+
+    rule: str
+    standing: Standing
+    consenting: list[Rule]
+    why: list[str]
+    overlooked: Denied | None = None
 
 
-def _denied(rule: Rule, call: ToolCall, resolved: Resolved) -> Denied:
-    if rule.effect is Standing.DENY:
-        return Denied(Reason.RULE, f"{call.name} is denied", rule.id, rule.instead or _SOMETHING_ELSE)
-    message = f"{call.name}: {expected(rule.unmet(call, resolved))}"
-    return Denied(Reason.CONSTRAINT, message, rule.id, rule.instead or "change these arguments")
-
-
-_SOMETHING_ELSE = "do without this call, or tell the user that the policy forbids it"
-
-
-def _unmatched(connector: Connector, call: ToolCall, resolved: Resolved) -> Denied:
-    for rule in connector.candidates(call.tool, call.annotations):
-        if rule.effect is not Standing.DENY:
-            message = f"{call.name}: {expected(rule.unmet(call, resolved))}"
-            return Denied(Reason.CONSTRAINT, message, rule.id, rule.instead or "change these arguments")
-    open_to = sorted({t for rule in connector.rules if rule.effect is not Standing.DENY for t in rule.tools})
-    tools = ", ".join(open_to) or "none"
-    message = f"no rule of connector {call.connector} allows {call.tool!r}"
-    return Denied(Reason.NO_RULE, message, instead=f"use a tool that the policy permits here: {tools}")
-
-
-def expected(unmet: tuple[ArgumentCheck, ...]) -> str:
-    """Say in words what arguments should have been."""
-    return "; ".join(f"{'.'.join(check.path)} must {check.expectation}" for check in unmet)
+def _question(call: ToolCall, rule: str, why: list[str]) -> str:
+    reasons = f": {'; '.join(why)}" if why else ""
+    return f"may {call.name} run? rule {rule} asks{reasons}"

@@ -2,22 +2,27 @@
 
 from typing import Annotated, Any, Literal, Self
 
-import re2
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from blastwall.policy.addresses import recipient
-from blastwall.policy.blocks import Block, Count, Host, Maybe, Name, NonEmpty, Positive, Seconds
-from blastwall.policy.containment import CredentialBlock, SandboxBlock
+from blastwall.policy.blocks import NAME, Block, Count, Host, Maybe, Name, NonEmpty, Positive, Seconds
+from blastwall.policy.cel import compiled
+from blastwall.policy.containment import CredentialBlock, NetworkBlock, SandboxBlock
+from blastwall.policy.scopes import (
+    Effects,
+    ExamplesBlock,
+    FlowBlock,
+    Outputs,
+    Pins,
+    RateBlock,
+    Records,
+    RuleBudgetBlock,
+    SessionBlock,
+    glob,
+    re2_pattern,
+)
 from blastwall.screening.settings import FAMILIES, FIXED
 from blastwall.values import Action, Confidentiality, Integrity
-
-
-def _pattern(text: str) -> str:
-    try:
-        re2.compile(text, _QUIET)
-    except re2.error as error:
-        raise ValueError(f"no RE2 pattern: {error.args[0].decode()}") from None
-    return text
 
 
 def _scalar(value: Any) -> Any:
@@ -30,12 +35,6 @@ def _version(value: Any) -> Any:
     if isinstance(value, bool | float):
         raise ValueError("must be 1")
     return value
-
-
-def _glob(text: str) -> str:
-    if re2.search(r"[\[\]{}()|^$\\!]", text):
-        raise ValueError("in a tool's name only `*` and `?` are special: write one entry for each name")
-    return text
 
 
 def _family(name: str) -> str:
@@ -53,17 +52,19 @@ def _showable(chosen: dict[str, str]) -> dict[str, str]:
     return chosen
 
 
-_QUIET = re2.Options()
-_QUIET.log_errors = False
+def _expression(text: str) -> str:
+    compiled(text)
+    return text
 
-_Globs = Annotated[list[Annotated[NonEmpty, AfterValidator(_glob)]], Field(min_length=1)]
+
+_Globs = Annotated[list[Annotated[NonEmpty, AfterValidator(glob)]], Field(min_length=1)]
 
 
 class Constraint(Block):
     """What must hold of one argument. All of it must; of every member, where the argument is a list."""
 
     enum: Maybe[Annotated[list[Annotated[Any, AfterValidator(_scalar)]], Field(min_length=1)]] = None
-    pattern: Maybe[Annotated[str, AfterValidator(_pattern)]] = None
+    pattern: Maybe[Annotated[str, AfterValidator(re2_pattern)]] = None
     minimum: Maybe[float] = None
     maximum: Maybe[float] = None
     max_length: Maybe[Count] = None
@@ -90,9 +91,10 @@ class Hints(Block):
 
 
 class When(Block):
-    """Which tools a rule speaks of, beside their names."""
+    """Which calls a rule speaks of, beside the names of their tools."""
 
-    annotations: Hints
+    annotations: Maybe[Hints] = None
+    cel: Maybe[Annotated[NonEmpty, AfterValidator(_expression)]] = None
 
 
 class RuleBlock(Block):
@@ -103,9 +105,13 @@ class RuleBlock(Block):
     tools: _Globs
     when: Maybe[When] = None
     args: dict[NonEmpty, Constraint] = {}
+    flow: Maybe[FlowBlock] = None
+    rate: Maybe[RateBlock] = None
+    budget: Maybe[RuleBudgetBlock] = None
     sandbox: Maybe[str] = None
     otherwise: Maybe[Literal["ask", "deny"]] = None
     instead: str = ""
+    examples: ExamplesBlock = ExamplesBlock()
 
 
 class Match(Block):
@@ -138,11 +144,18 @@ class ScreeningBlock(Block):
 class ConnectorBlock(Block):
     """One source of tools."""
 
+    template: Maybe[str] = None
+    with_: dict[str, Any] = Field({}, alias="with")
     match: Maybe[Match] = None
+    pin: Pins = {}
     trust_annotations: bool = False
     directory: Maybe[NonEmpty] = None
     server: Maybe[ServerBlock] = None
+    credentials: list[Name] = []
+    egress: list[NetworkBlock] = []
     screening: Maybe[ScreeningBlock] = None
+    effects: Effects = {}
+    outputs: Outputs = {}
     rules: list[RuleBlock] = []
 
 
@@ -154,9 +167,9 @@ class ApprovalBlock(Block):
 
 
 class LabelBlock(Block):
-    """The label of outputs."""
+    """The label of outputs that nothing else labels."""
 
-    integrity: Literal["external", "internal", "typed", "prompt"] = "external"
+    integrity: Literal["external", "internal"] = "external"
     confidentiality: Literal["public", "private", "secret"] = "private"
 
     @property
@@ -176,10 +189,16 @@ class StateBlock(Block):
 class Defaults(Block):
     """What holds for every connector."""
 
+    enforcement: Literal["enforcing", "permissive"] = "enforcing"
+    unknown_tool: Literal["deny", "ask"] = "deny"
     approval: ApprovalBlock = ApprovalBlock()
     screening: ScreeningBlock = ScreeningBlock()
     label: LabelBlock = LabelBlock()
     state: StateBlock = StateBlock()
+
+
+ConnectorName = Annotated[str, StringConstraints(pattern=rf"{NAME}|^\*$", max_length=32)]
+"""A name, or `*` for all the connectors that have none of their own."""
 
 
 class Document(Block):
@@ -187,7 +206,9 @@ class Document(Block):
 
     version: Annotated[Literal[1], BeforeValidator(_version)]
     defaults: Defaults = Defaults()
-    connectors: Annotated[dict[Name, ConnectorBlock], Field(min_length=1)]
+    session: SessionBlock = SessionBlock()
+    trusted_records: Records = {}
+    connectors: Annotated[dict[ConnectorName, ConnectorBlock], Field(min_length=1)]
     credentials: dict[Name, CredentialBlock] = {}
     sandboxes: dict[Name, SandboxBlock] = {}
 

@@ -1,9 +1,8 @@
 """Policy text to a compiled `Policy`, or every mistake in it at once."""
 
-import difflib
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -14,15 +13,26 @@ from blastwall.errors import PolicyError, Problem
 from blastwall.policy.assemble import assemble
 from blastwall.policy.blocks import NO_VALUE
 from blastwall.policy.decide import Policy
-from blastwall.policy.model import Document, Hints
+from blastwall.policy.examples import misjudged
+from blastwall.policy.expand import expanded
+from blastwall.policy.meant import meant
+from blastwall.policy.model import Document
+from blastwall.policy.sound import unsound
 from blastwall.policy.source import MAX_BYTES, Loc, Mistake, Source, read
-from blastwall.values import WORST_CASE
 
 Resolve = Callable[[str, Path | None], str | None]
 """Where a path leads (`blastwall.paths.resolve`), handed in so that this room touches no file system."""
 
 
-def parse(content: bytes, *, file: str, directory: Path, state: Path, resolve: Resolve) -> Policy:
+def parse(
+    content: bytes,
+    *,
+    file: str,
+    directory: Path,
+    state: Path,
+    resolve: Resolve,
+    beside: tuple[Path, ...] = (),
+) -> Policy:
     """Compile a policy.
 
     Args:
@@ -31,6 +41,7 @@ def parse(content: bytes, *, file: str, directory: Path, state: Path, resolve: R
         directory: The folder that its relative paths start from.
         state: Where audit log and quarantine go when it doesn't say.
         resolve: Resolves its paths, symlinks included.
+        beside: The other files of the same policy, which no sandbox and no tool may touch either.
 
     Raises:
         PolicyError: with all problems, in the order of the file.
@@ -38,17 +49,30 @@ def parse(content: bytes, *, file: str, directory: Path, state: Path, resolve: R
     """
     source = _read(content)
     mistakes = list(source.mistakes)
+    data: Any = source.data
     document: Document | None = None
     if source.data is not None or not mistakes:
+        data = expanded(source.data, mistakes)
         try:
-            document = Document.model_validate(source.data)
+            document = Document.model_validate(data)
         except ValidationError as error:
             mistakes.extend(_mistake(item, source) for item in error.errors())
-        mistakes.extend(_unsound(source.data, source, lambda path: resolve(path, directory)))
+        mistakes.extend(unsound(data, source, lambda path: resolve(path, directory)))
     if mistakes or document is None:
         raise PolicyError([_problem(m, file, source) for m in _ordered(mistakes, source)])
-    digest = hashlib.sha256(content).hexdigest()
-    return assemble(document, digest, file=file, directory=directory, state=state, resolve=resolve)
+    digest = _digest(content, source.data, data)
+    policy = assemble(
+        document, digest, file=file, directory=directory, state=state, resolve=resolve, beside=beside
+    )
+    if wrong := list(misjudged(document, policy, resolve)):
+        raise PolicyError([_problem(m, file, source) for m in _ordered(wrong, source)])
+    return policy
+
+
+def _digest(content: bytes, written: Any, laid: Any) -> str:
+    """Fingerprint a policy: its file, and what templates put in, which another version may do otherwise."""
+    templates = b"" if laid == written else json.dumps(laid, sort_keys=True).encode()
+    return hashlib.sha256(content + templates).hexdigest()
 
 
 def _read(content: bytes) -> Source:
@@ -84,8 +108,8 @@ def _message(error: Mapping[str, Any], loc: Loc) -> str:
     match kind:
         case "extra_forbidden":
             known = _fields(loc[:-1])
-            meant = _meant(str(loc[-1]), known) or f" (there are {', '.join(known)})"
-            return f"unknown key {loc[-1]!r}{meant}"
+            near = meant(str(loc[-1]), known) or f" (there are {', '.join(known)})"
+            return f"unknown key {loc[-1]!r}{near}"
         case "missing":
             return f"the key {loc[-1]!r} is missing"
         case "value_error":
@@ -94,8 +118,8 @@ def _message(error: Mapping[str, Any], loc: Loc) -> str:
             return NO_VALUE if loc else "the file is empty: a policy starts with `version: 1`"
         case "literal_error":
             wanted = error["ctx"]["expected"]
-            meant = _meant(value, wanted.split("'")[1::2]) if isinstance(value, str) else ""
-            return f"must be {wanted}, not {_shown(value)}{meant}"
+            near = meant(value, wanted.split("'")[1::2]) if isinstance(value, str) else ""
+            return f"must be {wanted}, not {_shown(value)}{near}"
         case "string_type" if isinstance(value, bool | int | float):
             return f"must be text, not {_shown(value)}: put it in quotes"
         case _:
@@ -116,8 +140,8 @@ _DEMANDS = {
     "float_type": "must be a number, not {value}",
     "finite_number": "must be a number, and this is too large for one",
     "greater_than": "must be more than {gt:g}, not {value}",
-    "greater_than_equal": "must be at least {ge:g}, not {value}",
-    "less_than_equal": "must be at most {le:g}, not {value}",
+    "greater_than_equal": "must be at least {ge:.15g}, not {value}",
+    "less_than_equal": "must be at most {le:.15g}, not {value}",
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
     "string_pattern_mismatch": _NAME,
@@ -139,11 +163,6 @@ def _shown(value: Any) -> str:
 _SHOWN = 60
 
 
-def _meant(written: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(written, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
 def _fields(loc: Loc) -> list[str]:
     """Name the keys that the block at `loc` may have, by walking the model's own annotations."""
     block: Any = Document
@@ -163,109 +182,3 @@ def _inner(annotation: Any) -> Any:
     while get_origin(annotation) not in (None, dict, list):
         annotation = get_args(annotation)[0]
     return annotation
-
-
-def _unsound(data: Any, source: Source, resolve: Callable[[str], str | None]) -> Iterator[Mistake]:
-    """Find what is well-formed and still wrong; on raw data, so that it is told along with the rest."""
-    sandboxes = _block(_block(data).get("sandboxes"))
-    for loc, value in _paths(data):
-        if isinstance(value, str) and resolve(value) is None:
-            message = f"{value!r} leads nowhere certain: write a plain path, without ~, $ or ://"
-            yield Mistake(loc, message)
-    yield from _unknown_credentials(sandboxes, _block(_block(data).get("credentials")))
-    for name, connector in _block(_block(data).get("connectors")).items():
-        here: Loc = ("connectors", name)
-        server = _block(_block(connector).get("server"))
-        yield from _known_sandbox((*here, "server"), server, sandboxes)
-        seen: dict[str, int] = {}
-        for i, rule in enumerate(_list(_block(connector).get("rules"))):
-            loc = (*here, "rules", i)
-            yield from _known_sandbox(loc, _block(rule), sandboxes)
-            yield from _rule(loc, _block(rule), trusted=_block(connector).get("trust_annotations") is True)
-            identity = _block(rule).get("id")
-            if not isinstance(identity, str):
-                continue
-            if seen.setdefault(identity, i) != i:
-                first = source.place((*here, "rules", seen[identity], "id"))[0]
-                yield Mistake((*loc, "id"), f"the id {identity!r} stands twice, first on line {first}")
-
-
-def _rule(loc: Loc, rule: dict[str, Any], *, trusted: bool) -> Iterator[Mistake]:
-    deny = rule.get("effect") == "deny"
-    if deny and "otherwise" in rule:
-        yield Mistake(
-            (*loc, "otherwise"), "a deny rule has no otherwise: what it does not match, it leaves alone"
-        )
-    if deny and "sandbox" in rule:
-        yield Mistake((*loc, "sandbox"), "a deny rule runs nothing, so it needs no sandbox")
-    if "otherwise" in rule and not rule.get("args"):
-        yield Mistake((*loc, "otherwise"), "without args there is no otherwise")
-    if not deny and not trusted and "when" in rule:
-        yield Mistake(
-            (*loc, "when"),
-            "a server's own annotations can't loosen a rule: set trust_annotations: true on the connector,"
-            " or name the tools",
-        )
-    if deny and not trusted and _hints(rule).items() - _WORST.items():
-        yield Mistake(
-            (*loc, "when"),
-            "this never applies: without trust_annotations: true every tool counts as the worst case",
-        )
-    for name, constraint in _block(rule.get("args")).items():
-        wanted = set(_block(constraint)) - {"optional"}
-        if isinstance(constraint, dict) and not wanted:
-            yield Mistake((*loc, "args", name), "this demands nothing: say what must hold, or take it out")
-
-
-_WORST = {field.alias or name: getattr(WORST_CASE, name) for name, field in Hints.model_fields.items()}
-"""What a rule may suppose of a tool whose server is not trusted."""
-
-
-def _hints(rule: dict[str, Any]) -> dict[str, bool]:
-    written = _block(_block(rule.get("when")).get("annotations"))
-    return {hint: value for hint, value in written.items() if hint in _WORST and isinstance(value, bool)}
-
-
-def _known_sandbox(loc: Loc, block: dict[str, Any], known: dict[str, Any]) -> Iterator[Mistake]:
-    name = block.get("sandbox")
-    if isinstance(name, str) and name not in known:
-        yield Mistake((*loc, "sandbox"), f"no sandbox {name!r} under sandboxes{_meant(name, list(known))}")
-
-
-def _unknown_credentials(sandboxes: dict[str, Any], known: dict[str, Any]) -> Iterator[Mistake]:
-    for name, block in sandboxes.items():
-        for i, credential in enumerate(_list(_block(block).get("credentials"))):
-            if isinstance(credential, str) and credential not in known:
-                message = f"no credential {credential!r} under credentials{_meant(credential, list(known))}"
-                yield Mistake(("sandboxes", name, "credentials", i), message)
-
-
-def _paths(data: Any) -> Iterator[tuple[Loc, Any]]:
-    """Give every path that a policy writes."""
-    state = _block(_block(_block(data).get("defaults")).get("state"))
-    yield ("defaults", "state", "directory"), state.get("directory")
-    for name, block in _block(_block(data).get("credentials")).items():
-        yield ("credentials", name, "file"), _block(block).get("file")
-    for name, block in _block(_block(data).get("sandboxes")).items():
-        yield ("sandboxes", name, "workspace"), _block(block).get("workspace")
-        for key in ("read", "mask"):
-            for i, path in enumerate(_list(_block(block).get(key))):
-                yield ("sandboxes", name, key, i), path
-    for name, connector in _block(_block(data).get("connectors")).items():
-        yield ("connectors", name, "directory"), _block(connector).get("directory")
-        yield from _under(("connectors", name, "rules"), _list(_block(connector).get("rules")))
-
-
-def _under(loc: Loc, rules: list[Any]) -> Iterator[tuple[Loc, Any]]:
-    for i, rule in enumerate(rules):
-        for argument, constraint in _block(_block(rule).get("args")).items():
-            for j, path in enumerate(_list(_block(constraint).get("under"))):
-                yield (*loc, i, "args", argument, "under", j), path
-
-
-def _block(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -14,6 +14,9 @@ class Truth(IntEnum):
     YES = 2
 
 
+NO, UNKNOWN, YES = Truth.NO, Truth.UNKNOWN, Truth.YES
+"""The members by themselves: to look one up on its class takes longer than a whole comparison."""
+
 Resolved = Mapping[str, str | None]
 """Path arguments and where they really lead (`blastwall.paths.resolve`)."""
 
@@ -23,14 +26,14 @@ Check = Callable[[Json, Resolved], Truth]
 
 def of(condition: bool) -> Truth:  # the one thing it turns into a Truth
     """Turn a decided condition into a `Truth`."""
-    return Truth.YES if condition else Truth.NO
+    return YES if condition else NO
 
 
 def every(truths: Iterable[Truth]) -> Truth:
     """Say whether all hold."""
-    return min(truths, default=Truth.YES)
+    return min(truths, default=YES)
 
 
 def some(truths: Iterable[Truth]) -> Truth:
     """Say whether one holds."""
-    return max(truths, default=Truth.NO)
+    return max(truths, default=NO)

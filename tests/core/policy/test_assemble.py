@@ -127,7 +127,7 @@ def test_every_key_of_the_file_arrives():
     files = loaded.connectors["files"]
     assert loaded.state == State(PROJECT / "state", "power-loss", "digest")
     assert (loaded.auto, loaded.approval_s) == (True, 30)
-    assert loaded.output_label == Label(Integrity.INTERNAL, Confidentiality.SECRET)
+    assert files.unlabelled.default == Label(Integrity.INTERNAL, Confidentiality.SECRET)
     assert loaded.profiles == {"scratch": SCRATCH}
     assert list(loaded.credentials.values()) == [
         Credential("github", Source.ENV, ("GITHUB_TOKEN",), ("api.github.com", "*.github.com"), "GH_TOKEN"),
@@ -166,7 +166,7 @@ def test_what_is_left_out_has_its_documented_default():
     loaded = policy("version: 1\nconnectors: {files: {server: {command: c}}}\nsandboxes: {s: {}}\n")
     files = loaded.connectors["files"]
     assert loaded.state == State(Path("/state"), "process-crash", "full")
-    assert (loaded.auto, loaded.approval_s, loaded.output_label) == (False, 120.0, Label())
+    assert (loaded.auto, loaded.approval_s, loaded.permissive) == (False, 120.0, False)
     assert loaded.profiles == {"s": Profile("s", mask=(Path("/state"), OWN))}
     assert (files.rules, files.match, files.trust_annotations, files.directory) == ((), (), False, None)
     assert files.server == Server(("c",))

@@ -10,7 +10,8 @@ from tests.core.policy import reference
 
 from blastwall.paths import resolve
 from blastwall.policy import State, explain
-from blastwall.policy.decide import Standing, glob
+from blastwall.policy.rules import glob
+from blastwall.policy.standing import Standing
 from blastwall.values import (
     Action,
     Allow,
@@ -416,7 +417,7 @@ def test_a_tool_of_an_unknown_connector_is_not_shown():
 
 
 def test_the_memory_of_looked_up_tools_is_bounded(monkeypatch):
-    monkeypatch.setattr("blastwall.policy.decide._REMEMBERED", 3)
+    monkeypatch.setattr("blastwall.policy.connector.REMEMBERED", 3)
     loaded = rules({"effect": "allow", "tools": ["a*"]})
     for i in range(20):
         assert kind(decided(loaded, call(f"a{i}"))) == "allow"
@@ -464,6 +465,7 @@ def test_folders_and_servers_are_found_by_connector():
 def test_the_state_is_an_audit_log_and_a_quarantine(tmp_path):
     state = State(tmp_path)
     assert state.audit_path == tmp_path / "audit.jsonl"
+    assert state.ledger_path == tmp_path / "ledger.sqlite"
     assert state.quarantine_path == tmp_path / "quarantine"
 
 
@@ -471,7 +473,7 @@ def test_an_output_is_screened_and_labelled_as_the_policy_says():
     loaded = rules(screening={"max_bytes": 20})
     assert loaded.screen(call(), ToolOutput("short")).action is Action.PASS
     assert loaded.screen(call(), ToolOutput("x" * 30)).action is Action.QUARANTINE
-    assert loaded.label(call()) == Label()
+    assert loaded.labels(call()).default == Label()
 
 
 def test_standings_are_ordered_by_strictness():

@@ -1,21 +1,24 @@
 """The blocks of the file: strict, frozen, and in step with the values that they become."""
 
+from typing import get_args
+
 import pytest
 import re2
 from pydantic import ValidationError
 
-from blastwall.policy import containment, model
+from blastwall.policy import containment, model, scopes
 from blastwall.policy.blocks import Block
 from blastwall.policy.containment import NetworkBlock, SandboxBlock
 from blastwall.policy.model import Constraint, Document, Hints, ScreeningBlock, ServerBlock
+from blastwall.policy.scopes import Effect
 from blastwall.screening.settings import FAMILIES, FIXED
-from blastwall.values import Action, Annotations, Destination, Lifetime, Profile, Server, Strength
+from blastwall.values import Action, Annotations, Destination, Does, Lifetime, Profile, Server, Strength
 
 
 def blocks():
     found = [
         value
-        for room in (containment, model)
+        for room in (containment, model, scopes)
         for value in vars(room).values()
         if isinstance(value, type) and issubclass(value, Block) and value.__module__ == room.__name__
     ]
@@ -71,7 +74,7 @@ def test_a_server_has_the_defaults_of_a_server():
 
 
 def test_the_hints_are_mcp_s_and_the_annotations_ours():
-    assert tuple(Hints.model_fields) == Annotations.__slots__
+    assert (*Hints.model_fields, "stated") == Annotations.__slots__
     assert [field.alias for field in Hints.model_fields.values()] == [
         "readOnlyHint",
         "destructiveHint",
@@ -102,3 +105,7 @@ def test_a_wrong_pattern_is_said_once_and_not_on_stderr(capfd):
     assert capfd.readouterr().err == ""
     with pytest.raises(re2.error):
         re2.compile("(a")
+
+
+def test_the_effects_of_the_file_are_the_effects_of_an_action():
+    assert get_args(Effect) == tuple(map(str, Does))
