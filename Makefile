@@ -34,7 +34,7 @@ unit: $(READY)  ## pytest with coverage; README, docs and notebooks run too
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine -q
-	$(BIN)/coverage report --include='guardrails/blastwall/*.py,guardrails/blastwall/policy/*,guardrails/blastwall/provenance/*,guardrails/blastwall/screening/*' --fail-under=100
+	$(BIN)/coverage report --include='guardrails/blastwall/*.py,guardrails/blastwall/policy/*,guardrails/blastwall/advice/*,guardrails/blastwall/imports/*,guardrails/blastwall/provenance/*,guardrails/blastwall/screening/*' --fail-under=100
 	@# Proxies, workers and guests run in processes and machines of their own, unmeasured.
 	$(BIN)/coverage report --omit='*/blastwall_mcp/*,*/sandbox/_*.py,*/vm/_*.py,*/egress/process.py' --fail-under=95
 

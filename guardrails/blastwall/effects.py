@@ -19,6 +19,7 @@ from blastwall.values import (
 )
 
 if TYPE_CHECKING:
+    from blastwall.provenance import Context as Context
     from blastwall.provenance import Labels
 
 R = TypeVar("R")

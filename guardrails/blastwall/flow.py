@@ -48,6 +48,10 @@ if TYPE_CHECKING:
     from blastwall.provenance import Context, Labels
 
 
+NONE: Mapping[str, Json] = {}
+"""Nothing that a verdict leant on."""
+
+
 class Judge(Protocol):
     """What the flow needs of a policy; `blastwall.policy.Policy` is one. Every method is pure."""
 
@@ -89,16 +93,16 @@ class Judge(Protocol):
 
 def guard(call: ToolCall, judge: Judge) -> Flow[Outcome]:
     """Walk one call from its verdict to its outcome. A failure anywhere means that it does not run."""
-    verdict, context = yield from _decided(call, judge)
-    return (yield from conclude(call, judge, verdict, context))
+    verdict, leant = yield from _decided(call, judge)
+    return (yield from conclude(call, judge, verdict, leant))
 
 
 def conclude(
-    call: ToolCall, judge: Judge, verdict: Verdict, context: "Context | None" = None
+    call: ToolCall, judge: Judge, verdict: Verdict, leant: Mapping[str, Json] = NONE
 ) -> Flow[Outcome]:
-    """Record a verdict and what it leant on, then carry it out."""
+    """Record a verdict with what it leant on, then carry it out."""
     try:
-        yield from record("decision", call, _describe(verdict) | dict(judge.leant(call, context)))
+        yield from record("decision", call, _describe(verdict) | dict(leant))
         match verdict:
             case Deny(denied):
                 return Refused(denied)
@@ -112,16 +116,14 @@ def conclude(
         return Refused(Denied(Reason.AUDIT_UNAVAILABLE, str(error)))
 
 
-def _decided(call: ToolCall, judge: Judge) -> Flow[tuple[Verdict, "Context | None"]]:
-    context = None
+def _decided(call: ToolCall, judge: Judge) -> Flow[tuple[Verdict, Mapping[str, Json]]]:
     try:
         paths = judge.paths(call)
         resolved = (yield from perform(Resolve(call, paths))) if paths else {}
-        if judge.recalls(call):
-            context = yield from perform(Recall(call))
-        return judge.decide(call, resolved, context), context
+        context = (yield from perform(Recall(call))) if judge.recalls(call) else None
+        return judge.decide(call, resolved, context), judge.leant(call, context)
     except Exception as error:  # noqa: BLE001  # a check that breaks has not said yes
-        return Deny(_broken(error)), context
+        return Deny(_broken(error)), NONE
 
 
 def _broken(error: Exception) -> Denied:
@@ -203,7 +205,8 @@ def _ran(call: ToolCall, judge: Judge, verdict: Allow | Sandbox) -> Flow[Outcome
         case None:
             return (yield from _started(call, judge, verdict))
         case Charge() as short:
-            return (yield from conclude(call, judge, _over(call, judge, verdict, short)))
+            over: Mapping[str, Json] = {"over": short.key}
+            return (yield from conclude(call, judge, _over(call, judge, verdict, short), over))
         case Denied() as denied:
             yield from record("refused", call, _denied(denied))
             return Refused(denied)

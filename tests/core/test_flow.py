@@ -250,6 +250,7 @@ def test_what_can_not_be_paid_is_judged_again_by_the_policy():
     denied, world = told(HandMadeJudge(PAID), short=frozenset({CHARGE.key}))
     assert denied == Refused(Denied(Reason.USED_UP, "no more"))
     assert (world.runs, world.events) == ([], ["decision", "decision"])
+    assert world.seen[-1].details["over"] == CHARGE.key
     asking = HandMadeJudge(PAID, over_budget=Ask("files.read", "more?", ALLOW, 1.0))
     asked, world = told(asking, short=frozenset({CHARGE.key}), answer=Approved(CALL.digest, "dana"))
     assert isinstance(asked, Delivered)

@@ -1,92 +1,91 @@
-"""`blastwall explain`: which rule decides a call, and why the others don't."""
+"""`blastwall explain`: which rule decides a call, why the others don't, and where its values came from."""
 
-import json
-from typing import Annotated, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from blastwall.cli.output import AsJson, Exit, PolicyFile, emit, out
-from blastwall.cli.policies import policy_or_stop
-from blastwall.frozen import NotJson
+from blastwall.advice.compare import AnyPolicy, again
+from blastwall.cli.calls import call as written
+from blastwall.cli.explained import as_fields, show
+from blastwall.cli.history import Log, found, history
+from blastwall.cli.output import AsJson, Exit, PolicyFiles, emit, err, stop
+from blastwall.cli.policies import as_dict, policy_or_stop
+from blastwall.errors import PolicyError
 from blastwall.paths import resolve
 from blastwall.policy import Explanation
 from blastwall.policy import explain as explanation
-from blastwall.values import Allow, Ask, Classify, Deny, Sandbox, ToolCall, Verdict
+from blastwall.provenance import NOTHING
+from blastwall.recording import load
+from blastwall.replay import World
+from blastwall.values import Allow, Sandbox, ToolCall
 
-Call = Annotated[str, typer.Argument(metavar="CONNECTOR.TOOL", help="The call to explain.")]
+Call = Annotated[str | None, typer.Argument(metavar="[CONNECTOR.TOOL]", help="The call to explain.")]
 Arguments = Annotated[str, typer.Argument(metavar="ARGUMENTS", help="Its arguments, one JSON object.")]
+After = Annotated[
+    Path | None, typer.Option("--after", metavar="FILE", help="A recording of what came before.")
+]
+Said = Annotated[str, typer.Option("--prompt", metavar="TEXT", help="What the user said last.")]
+Recorded = Annotated[
+    str,
+    typer.Option("--record", metavar="N|DIGEST", help="A call of the audit log, instead of a written one."),
+]
 
 
 def explain(
-    call: Call, arguments: Arguments = "{}", policy: PolicyFile = "blastwall.yaml", as_json: AsJson = False
+    call: Call = None,
+    arguments: Arguments = "{}",
+    policy: PolicyFiles = ["blastwall.yaml"],  # noqa: B006  # typer reads it once
+    after: After = None,
+    prompt: Said = "",
+    record: Recorded = "",
+    log: Log = None,
+    as_json: AsJson = False,
 ) -> None:
     """Explain what the policy says of one call. Exit 0 when it would run unasked, 1 when not."""
-    loaded = policy_or_stop(policy, as_json=as_json)
-    asked = _call(call, arguments)
-    base = loaded.directory(asked.connector)
-    resolved = {path: resolve(path, base) for path in loaded.paths(asked)}
-    explained = explanation(loaded, asked, resolved)
-    if as_json:
-        emit(call=asked.name, digest=asked.digest, **_summary(explained.verdict), rules=_lines(explained))
+    if bool(call) is bool(record):
+        raise typer.BadParameter("name one call: CONNECTOR.TOOL with its arguments, or --record")
+    loaded = policy_or_stop(*policy, as_json=as_json)
+    if record:
+        asked, explained = _of_log(loaded, log or loaded.state.audit_path, record)
     else:
-        _show(asked, explained)
+        asked = written(loaded, call or "", arguments)
+        explained = _of_story(loaded, asked, after, prompt, as_json=as_json)
+    if as_json:
+        emit(call=asked.name, digest=asked.digest, **as_fields(explained))
+    else:
+        show(asked, explained)
     runs = isinstance(explained.verdict, Allow | Sandbox)
     raise typer.Exit(Exit.OK if runs else Exit.FOUND)
 
 
-def _call(name: str, arguments: str) -> ToolCall:
-    connector, dot, tool = name.partition(".")
-    if not (connector and dot and tool):
-        raise typer.BadParameter(f"{name!r} is not CONNECTOR.TOOL")
+def _of_story(
+    policy: AnyPolicy, call: ToolCall, after: Path | None, prompt: str, *, as_json: bool
+) -> Explanation:
+    """Explain a call behind a recording and a prompt, as far as what they used up leaves something."""
+    world = World(policy)
     try:
-        parsed = json.loads(arguments)
-        if not isinstance(parsed, dict):
-            raise typer.BadParameter('the arguments must be one JSON object, such as {"path": "a.txt"}')
-        return ToolCall.of(connector, tool, parsed)
-    except json.JSONDecodeError as error:
-        raise typer.BadParameter(f"the arguments are not JSON: {error}") from None
-    except NotJson as error:
-        raise typer.BadParameter(str(error)) from None
+        steps = load(after) if after else ()
+    except PolicyError as error:
+        if as_json:
+            emit(ok=False, problems=[as_dict(problem) for problem in error.problems])
+        stop(Exit.POLICY, "" if as_json else str(error))
+    for _ in world.replay(steps):
+        pass
+    if prompt:
+        world.memory.begin(prompt)
+    explained = explanation(policy, call, *world.look(call))
+    return replace(explained, verdict=world.weigh(call, explained.verdict))
 
 
-def _summary(verdict: Verdict) -> dict[str, Any]:
-    match verdict:
-        case Allow(rule):
-            return {"verdict": "allow", "rule": rule, "message": "it runs"}
-        case Sandbox(rule, profile):
-            return {"verdict": "sandbox", "rule": rule, "message": f"it runs in sandbox {profile.name}"}
-        case Ask(rule, question):
-            return {"verdict": "ask", "rule": rule, "message": question}
-        case Classify(rule, question):
-            return {"verdict": "classify", "rule": rule, "message": question}
-        case Deny(denied):
-            return {"verdict": "deny", "rule": denied.rule, "message": str(denied)}
-
-
-def _lines(explained: Explanation) -> list[dict[str, str]]:
-    return [
-        {"rule": line.rule, "effect": line.effect, "standing": line.standing, "why": line.why}
-        for line in explained.lines
-    ]
-
-
-_COLOURS = {"allow": "green", "sandbox": "green", "ask": "yellow", "classify": "yellow", "deny": "red"}
-
-
-def _show(call: ToolCall, explained: Explanation) -> None:
-    summary = _summary(explained.verdict)
-    colour = _COLOURS[summary["verdict"]]
-    out.print(f"[bold {colour}]{summary['verdict']}[/]  [bold]{call.name}[/]")
-    out.print(summary["message"], markup=False)
-    if not explained.lines:
-        return
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("rule", "effect", "here", "why"):
-        table.add_column(heading)
-    for line in explained.lines:
-        decided = line.rule == summary["rule"]
-        style = "bold" if decided else "dim" if line.standing == "abstain" else ""
-        table.add_row(line.rule, line.effect, line.standing, line.why, style=style)
-    out.print()
-    out.print(table)
+def _of_log(policy: AnyPolicy, log: Path, record: str) -> tuple[ToolCall, Explanation]:
+    """Explain a call of the log, with what its decision leant on; its paths lead where they lead now."""
+    seen = found(history(log), record)
+    if seen.call is None:
+        stop(Exit.FAILED, f"record {seen.number} holds the digest of {seen.name} only")
+    if seen.context is None and policy.recalls(seen.call):
+        err.print("where its values came from was not recorded: they count as seen nowhere", style="yellow")
+    call, base = again(policy, seen), policy.directory(seen.connector)
+    resolved = {path: resolve(path, base) for path in policy.paths(call)}
+    return call, explanation(policy, call, resolved, seen.context or NOTHING)

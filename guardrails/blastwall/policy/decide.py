@@ -131,7 +131,8 @@ class Policy:
     def leant(self, call: ToolCall, context: Context | None) -> Mapping[str, Json]:
         """Give what a verdict leant on beside the arguments, for the record."""
         given = {
-            "context": as_json(context) if context else None,
+            # It names arguments and links, some of them decoded: a log of digests must not have them.
+            "context": as_json(context) if context and self.state.arguments == "full" else None,
             "annotations": hints(call.annotations),
             "fingerprint": call.fingerprint,
         }

@@ -56,7 +56,7 @@ class Control:
         return _within(leaf, self.path)
 
     def _steered(self, leaf: Traced) -> bool:
-        if leaf.value is None or self._vouched(leaf.value, leaf.whole):
+        if leaf.value in (None, "") or self._vouched(leaf.value, leaf.whole):
             return True
         return self._list(leaf)
 

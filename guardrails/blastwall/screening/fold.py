@@ -6,19 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
 
-_LATIN = str.maketrans(
-    # Cyrillic and Armenian look-alikes
-    "аАВсСԁеЕԍһНіІјЈкКӏӀԼМпоОрРգԛѕЅтТцѵѴԝхХуУЗзҮүьЬгԀ"
-    # Greek look-alikes
-    "αΑβΒεΕζΖηΗιΙκΚΜνΝοΟρΡτΤυΥχΧωγσΦϹϲϳ"
-    # Latin letters of their own, and digits of other shapes
-    "łŁøØđĐıßæÆœŒɑɡɩɪʀʏᴀᴄᴅᴇᴊᴋᴍᴏᴘᴛᴜᴠᴡᴢ",
-    "aABcCdeEghHiIjJkKlIlMnoOpPgqsStTuvVwxXyY33YybBrD"
-    "aAbBeEzZnHiIkKMvNoOpPtTuYxXwyoOCcj"
-    "lLoOdDibaAoOagiiryacdejkmoptuvwz",
-)
-"""Letters that look like a Latin one, after the shapes that Unicode's confusables data (UTS 39) lists."""
-
+from blastwall.lookalikes import LATIN
 
 _FEW = 12
 
@@ -62,7 +50,7 @@ def fold(char: str) -> str:
     """
     if char.isascii():
         return char
-    decomposed = unicodedata.normalize("NFKD", char).translate(_LATIN)
+    decomposed = unicodedata.normalize("NFKD", char).translate(LATIN)
     return "".join([part for part in decomposed if unicodedata.category(part) not in {"Mn", "Cf"}])
 
 

@@ -69,8 +69,9 @@ def test_other_arguments_are_left_alone_and_list_members_are_not():
     assert not steers(control("prompt", path=("a", "b")), path=("a", 0, "b", "c"))
 
 
-def test_null_steers_nothing():
+def test_null_and_empty_text_steer_nothing():
     assert steers(control("prompt"), value=None)
+    assert steers(control("prompt"), value="")
     assert not steers(control("prompt"), value=True)
 
 

@@ -13,7 +13,11 @@ from blastwall.errors import PolicyError
 from blastwall.policy import Policy, parse
 from blastwall.policy.source import MAX_BYTES
 
-MALFORMED = yaml.safe_load(Path(__file__).with_name("malformed.yaml").read_text(encoding="utf-8"))
+MALFORMED = [
+    case
+    for name in ("malformed.yaml", "malformed_scopes.yaml")
+    for case in yaml.safe_load(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+]
 SMALLEST = b"version: 1\nconnectors: {files: {}}\n"
 
 
@@ -35,7 +39,7 @@ def test_a_malformed_policy_gets_exactly_this_error(case):
 
 
 def test_the_corpus_is_large_and_its_names_are_unique():
-    assert len({case["name"] for case in MALFORMED}) == len(MALFORMED) >= 80
+    assert len({case["name"] for case in MALFORMED}) == len(MALFORMED) >= 300
 
 
 @pytest.mark.parametrize("case", MALFORMED, ids=lambda case: case["name"])
@@ -127,7 +131,11 @@ anything = st.recursive(
 
 WHOLE = {
     "version": 1,
-    "defaults": {"state": {"directory": "s"}, "approval": {"mode": "ask"}, "label": {"integrity": "typed"}},
+    "defaults": {
+        "state": {"directory": "s"},
+        "approval": {"mode": "ask"},
+        "label": {"integrity": "internal"},
+    },
     "sandboxes": {"box": {"workspace": "w", "read": ["/opt"], "env": {"A": "b"}}},
     "connectors": {
         "files": {

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from blastwall.advice.shadows import closes, shadows
+from blastwall.advice.wide import wide
 from blastwall.policy.connector import Connector
 from blastwall.policy.decide import Policy
 from blastwall.policy.doing import WORST
 from blastwall.policy.rules import Rule, covered
-from blastwall.policy.shadows import closes, shadows
 from blastwall.policy.source import Loc, Source
 from blastwall.policy.standing import Standing
-from blastwall.policy.wide import wide
 from blastwall.values import WORST_CASE, Annotations, Does
 
 

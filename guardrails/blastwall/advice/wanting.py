@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from blastwall.policy.compare import AnyPolicy, Resolve, decided
+from blastwall.advice.compare import AnyPolicy, Resolve, decided
 from blastwall.policy.decide import PERMISSIVE, Policy
 from blastwall.policy.layers import Layered
 from blastwall.policy.observed import Observed

@@ -6,16 +6,16 @@ from typing import Any
 
 import re2
 
+from blastwall.advice.compare import AnyPolicy, Resolve
+from blastwall.advice.lint import REACHING
+from blastwall.advice.narrow import Narrowed, narrowed, strings
+from blastwall.advice.wanting import PERMITTED, WANTING, kind
 from blastwall.frozen import FrozenDict
-from blastwall.policy.compare import AnyPolicy, Resolve
 from blastwall.policy.doing import WORST
 from blastwall.policy.flows import Content, Control
-from blastwall.policy.lint import REACHING
-from blastwall.policy.narrow import Narrowed, narrowed, strings
 from blastwall.policy.observed import Observed, secrets
 from blastwall.policy.records import Records
 from blastwall.policy.truth import Resolved
-from blastwall.policy.wanting import PERMITTED, WANTING, kind
 from blastwall.provenance import Context
 from blastwall.values import LOOKS, Confidentiality, Does, Integrity
 
