@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types imports unit escape package bench clean
+.PHONY: help setup demo test lint types imports unit escape package mutation bench clean
 
 help:  ## list what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /'
@@ -44,10 +44,15 @@ escape: $(READY)  ## every way out that we know, on every backend, nothing left 
 package: $(READY)  ## the wheel installs alone, imports, and leaves other packages untouched
 	$(BIN)/python tests/package/check_wheel.py
 
+mutation: $(READY)  ## one small mistake at a time in the pure rooms; an unexplained survivor fails; hours
+	$(BIN)/python tests/mutation/run.py
+
 bench: $(READY)  ## measure against peers, as ratios
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/sandbox.py
 	$(BIN)/python benchmarks/egress.py
+	$(BIN)/python benchmarks/policy.py
+	$(BIN)/python benchmarks/provenance.py
 
 clean:  ## remove what was made here
 	rm -rf $(VENV) dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

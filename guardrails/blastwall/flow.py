@@ -201,17 +201,19 @@ def _edited(call: ToolCall, judge: Judge, arguments: Mapping[str, object], by: s
 
 def _ran(call: ToolCall, judge: Judge, verdict: Allow | Sandbox) -> Flow[Outcome]:
     """Pay what the call uses up, then run it."""
-    match (yield from _spent(call, verdict)):
-        case None:
-            return (yield from _started(call, judge, verdict))
-        case Charge() as short:
-            over: Mapping[str, Json] = {"over": short.key}
-            return (yield from conclude(call, judge, _over(call, judge, verdict, short), over))
-        case Denied() as denied:
-            yield from record("refused", call, _denied(denied))
-            return Refused(denied)
-        case other:
-            assert_never(other)
+    return (yield from _paid(call, judge, verdict, (yield from _spent(call, verdict))))
+
+
+def _paid(
+    call: ToolCall, judge: Judge, verdict: Allow | Sandbox, unpaid: Charge | Denied | None
+) -> Flow[Outcome]:
+    if unpaid is None:
+        return (yield from _started(call, judge, verdict))
+    if isinstance(unpaid, Charge):
+        over: Mapping[str, Json] = {"over": unpaid.key}
+        return (yield from conclude(call, judge, _over(call, judge, verdict, unpaid), over))
+    yield from record("refused", call, _denied(unpaid))
+    return Refused(unpaid)
 
 
 def _over(call: ToolCall, judge: Judge, verdict: Allow | Sandbox, short: Charge) -> Verdict:

@@ -185,14 +185,14 @@ class TestASecretFromEndToEnd:
     def test_a_log_that_can_not_be_written_closes_the_network(self, guard, site, monkeypatch):
         """Only what is decided at the gate is not written: the call itself is."""
         made = guard()
-        write = made._audit.write
+        write = made.hands.audit.write
 
-        def broken(session, event, call, details):
+        def broken(session, event, call, details, policy):
             if event == "egress":
                 raise AuditError("the disk is full")
-            write(session, event, call, details)
+            write(session, event, call, details, policy)
 
-        monkeypatch.setattr(made._audit, "write", broken)
+        monkeypatch.setattr(made.hands.audit, "write", broken)
         with made.session():
             told = made.tool(asked, connector="desk")(f"http://api.test:{site.port}/a")
         assert told["answer"].startswith("REFUSED")

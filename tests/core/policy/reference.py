@@ -352,7 +352,7 @@ def inside(leaf: Data, name: str) -> bool:
 def steered(leaf: Data, sources: list[str], records: Data) -> bool:
     """Say whether a value, or each of the links that it is a list of, has one of the sources."""
     value, links = leaf["value"], leaf["links"]
-    if value is None or vouched(value, leaf["whole"], sources, records):
+    if value in (None, "") or vouched(value, leaf["whole"], sources, records):
         return True
     if not isinstance(value, str) or not links:
         return False
