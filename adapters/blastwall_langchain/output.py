@@ -51,7 +51,7 @@ class Returned:
 
     def output(self) -> ToolOutput:
         """Hand it to the flow."""
-        return ToolOutput(self.view, raw=self.value)
+        return ToolOutput(self.view, raw=self.value, roots=("content", "artifact"))
 
     def screened(self, shown: Json) -> Any:
         """Give a return value of the same form, made from what screening left of the view."""

@@ -59,7 +59,7 @@ class Remember(Effect[Label]):
     """Keep in mind what the agent is about to see; the reply is its label as a whole."""
 
     call: ToolCall
-    value: Json
+    values: tuple[Json, ...]
     labels: "Labels"
 
 

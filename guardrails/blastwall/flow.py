@@ -249,7 +249,7 @@ def _started(call: ToolCall, judge: Judge, verdict: Allow | Sandbox) -> Flow[Out
 def _shown(call: ToolCall, judge: Judge, output: ToolOutput, *, confined: bool) -> Flow[Outcome]:
     try:
         screened = judge.screen(call, output)
-        label = yield from _labelled(call, judge, screened)
+        label = yield from _labelled(call, judge, output, screened)
     except Exception as error:  # noqa: BLE001  # an output that could not be screened is not shown
         denied = Denied(Reason.CHECK_FAILED, f"screening of the output broke ({type(error).__name__})")
         return (yield from _failed(call, denied))
@@ -275,12 +275,21 @@ def _shown(call: ToolCall, judge: Judge, output: ToolOutput, *, confined: bool) 
     return Delivered(shown, label, screened.action, screened.findings)
 
 
-def _labelled(call: ToolCall, judge: Judge, screened: Screened) -> Flow[Label]:
+def _labelled(call: ToolCall, judge: Judge, output: ToolOutput, screened: Screened) -> Flow[Label]:
     """Label what the agent is about to see, and remember it where that matters."""
     labels = judge.labels(call)
     if screened.action is Action.QUARANTINE or not judge.traces:
         return labels.default
-    return (yield from perform(Remember(call, screened.value, labels)))
+    return (yield from perform(Remember(call, _own(output.roots, screened.value), labels)))
+
+
+def _own(roots: tuple[str, ...], value: Json) -> tuple[Json, ...]:
+    """Take off what an adapter put around a tool's own outputs; nothing is lost."""
+    if not roots or not isinstance(value, Mapping):
+        return (value,)
+    rest = {key: item for key, item in value.items() if key not in roots}
+    inside = tuple(value[root] for root in roots if root in value)
+    return (*inside, rest) if rest else inside
 
 
 def _withheld(kept: str, screened: Screened) -> Denied:

@@ -193,8 +193,8 @@ class _Hands:
                 return self.context
             case Spend(_, charges):
                 return self._world.spend(charges)
-            case Remember(call, value, labels):
-                return self._world.memory.remember(call.name, value, labels)
+            case Remember(call, values, labels):
+                return self._world.memory.remember_all(call.name, values, labels)
             case _:
                 return self._act(effect)
 

@@ -236,9 +236,9 @@ class Session:
                     return self._memory().recall(call.arguments)
             case Spend(_, charges):
                 return self.guard.hands.ledger.spend(charges, self._counters())
-            case Remember(call, value, labels):
+            case Remember(call, values, labels):
                 with self._shared.lock:
-                    return self._memory().remember(call.name, value, labels)
+                    return self._memory().remember_all(call.name, values, labels)
             case Withhold(call, output, findings):
                 return self.guard.hands.quarantine.keep(call, output, findings)
             case Record(event, call, details):

@@ -293,6 +293,8 @@ class ToolOutput:
         is_error: Whether the tool reported a failure.
         raw: The framework's own object, delivered untouched when screening changed nothing.
         check: The tool's declared output schema, if it has one.
+        roots: The keys of `value` under which the tool's own outputs stand, where an adapter has put
+            something around them: what the policy says of fields begins there.
 
     """
 
@@ -300,6 +302,7 @@ class ToolOutput:
     is_error: bool = False
     raw: object = field(default=None, compare=False, repr=False)
     check: OutputCheck | None = field(default=None, compare=False, repr=False)
+    roots: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
 
 # --- Screening ----------------------------------------------------------------------------------------

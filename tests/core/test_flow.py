@@ -11,6 +11,7 @@ from blastwall.drive import arun, run
 from blastwall.effects import Confine, Consult, Execute, Recall, Record, Remember, Spend, Withhold
 from blastwall.errors import BackendError, SandboxUnavailable, Suspended
 from blastwall.flow import guard
+from blastwall.frozen import freeze
 from blastwall.values import (
     Action,
     Allow,
@@ -302,8 +303,24 @@ def test_the_agent_is_shown_nothing_that_is_not_remembered():
 @pytest.mark.parametrize("screened", [Action.PASS, Action.REDACT, Action.QUARANTINE])
 def test_what_is_remembered_is_what_the_agent_sees(screened):
     _, world = told(HandMadeJudge(ALLOW, screened, traces=True))
-    remembered = [effect.value for effect in world.seen if isinstance(effect, Remember)]
-    assert remembered == {Action.PASS: ["done"], Action.REDACT: ["cleaned"], Action.QUARANTINE: []}[screened]
+    remembered = [effect.values for effect in world.seen if isinstance(effect, Remember)]
+    expected = {Action.PASS: [("done",)], Action.REDACT: [("cleaned",)], Action.QUARANTINE: []}
+    assert remembered == expected[screened]
+
+
+@pytest.mark.parametrize(
+    ("value", "values"),
+    [
+        ({"content": {"id": 1}, "artifact": [2]}, ({"id": 1}, (2,))),
+        ({"content": {"id": 1}, "text": "x"}, ({"id": 1}, {"text": "x"})),
+        ({"error": "x"}, ({"error": "x"},)),
+        ("cut away", ("cut away",)),
+    ],
+)
+def test_what_an_adapter_put_around_an_output_is_taken_off(value, values):
+    output = ToolOutput(freeze(value), roots=("content", "artifact"))
+    _, world = told(HandMadeJudge(ALLOW, traces=True), output=output)
+    assert [effect.values for effect in world.seen if isinstance(effect, Remember)] == [values]
 
 
 @pytest.mark.parametrize(

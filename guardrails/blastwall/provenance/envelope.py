@@ -1,6 +1,6 @@
 """The values inside an output: documents in strings, and what an MCP server wraps around them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -39,6 +39,8 @@ def parts(output: Json) -> Iterator[Part]:
         yield _text("$", output)
     elif isinstance(output, Mapping) and _is_result(output):
         yield from _result(output)
+    elif isinstance(output, tuple | list) and output and all(map(_is_block, output)):
+        yield from _blocks("$", output)
     else:
         yield Part("$", output)
 
@@ -60,14 +62,17 @@ _BLOCKS = ("text", "image", "audio", "resource", "resource_link")
 
 def _result(output: Mapping[str, Json]) -> Iterator[Part]:
     content = output["content"]
-    blocks = content if isinstance(content, tuple | list) else ()
-    for position, block in enumerate([dict(block) for block in blocks if isinstance(block, Mapping)]):
-        yield from _block(f"$.content[{position}]", block)
+    yield from _blocks("$.content", content if isinstance(content, tuple | list) else ())
     rest = {key: value for key, value in output.items() if key not in ("content", "structuredContent")}
     if "structuredContent" in output:
         yield Part("$.structuredContent", _unwrapped(output["structuredContent"]))
     if rest:
         yield Part("$", rest)
+
+
+def _blocks(path: str, blocks: Sequence[Json]) -> Iterator[Part]:
+    for position, block in enumerate([dict(block) for block in blocks if isinstance(block, Mapping)]):
+        yield from _block(f"{path}[{position}]", block)
 
 
 def _unwrapped(value: Json) -> Json:

@@ -1,5 +1,6 @@
 """What a session has seen and heard: where each value of a call comes from."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from blastwall.frozen import FrozenDict, Json
@@ -67,6 +68,10 @@ class Memory:
         label = strictest(seen) if seen else labels.default
         self._seen = strictest((self._seen, label))
         return label
+
+    def remember_all(self, tool: str, outputs: Iterable[Json], labels: Labels) -> Label:
+        """Keep several outputs of one call in mind, and give the strictest label in them."""
+        return strictest([self.remember(tool, output, labels) for output in outputs])
 
     def recall(self, arguments: FrozenDict) -> Context:
         """Trace every scalar of a call's arguments to what was seen and heard."""

@@ -157,6 +157,7 @@ RECORDS = {"emails": [{"id": 3, "body": "x y"}]}
         (f" \n{json.dumps(RECORDS)}\n", "$.emails[0].id"),
         ({"content": [{"type": "text", "text": json.dumps(RECORDS)}]}, "$.content[0].text.emails[0].id"),
         ({"content": [], "structuredContent": RECORDS}, "$.structuredContent.emails[0].id"),
+        ([{"type": "text", "text": json.dumps(RECORDS)}], "$[0].text.emails[0].id"),
         (
             {
                 "content": [{"type": "text", "text": "see there"}],
