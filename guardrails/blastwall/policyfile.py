@@ -155,7 +155,7 @@ class Watched:
         )
         try:
             self.on_problem(error)
-        except Exception:
+        except Exception:  # the last good policy stays in force, recorded or not
             log.exception("this could not be recorded")
 
 

@@ -17,6 +17,7 @@ from blastwall.evaluate.score import Score
 
 app = typer.Typer(no_args_is_help=True, help="Measure a policy against an agent that obeys every order.")
 
+# typer offers the members of an enum; mypy can't read one that is made from data.
 SuiteName = Enum("SuiteName", {name: name for name in agentdojo.SUITES}, type=str)  # type: ignore[misc]
 AttackName = Enum("AttackName", {name: name for name in NAMES}, type=str)  # type: ignore[misc]
 

@@ -103,7 +103,7 @@ class Suite:
         made.get_injection_candidates = self._reached
         return made
 
-    @cache  # noqa: B019
+    @cache  # noqa: B019  # likewise
     def _reached(self, user: Any) -> list[str]:
         """Name the places that the user's own calls show: AgentDojo's answer, for all attacks at once."""
         every = tuple(self._defaults)
@@ -111,7 +111,7 @@ class Suite:
         shown = " ".join(str(world.run(step).value) for step in world.steps)
         return [vector for vector in every if canary(vector) in shown]
 
-    @cache  # noqa: B019
+    @cache  # noqa: B019  # likewise
     def _data(self, vectors: tuple[str, ...]) -> Any:
         """Parse the environment, with a canary in the place of each of `vectors`."""
         words = self._defaults | {vector: canary(vector) for vector in vectors}
