@@ -93,7 +93,7 @@ SCRATCH = Profile(
     copy=True,
     directory="src",
     read=(Path("/opt/data"), PROJECT / "lib"),
-    mask=(Path("/opt/data/secret"), PROJECT / "state", OWN),
+    mask=(Path("/opt/data/secret"), *sorted((PROJECT / "state", OWN))),
     protect=("ci", "deploy.sh"),
     network=(
         Destination(
@@ -167,7 +167,7 @@ def test_what_is_left_out_has_its_documented_default():
     files = loaded.connectors["files"]
     assert loaded.state == State(Path("/state"), "process-crash", "full")
     assert (loaded.auto, loaded.approval_s, loaded.permissive) == (False, 120.0, False)
-    assert loaded.profiles == {"s": Profile("s", mask=(Path("/state"), OWN))}
+    assert loaded.profiles == {"s": Profile("s", mask=tuple(sorted((Path("/state"), OWN))))}
     assert (files.rules, files.match, files.trust_annotations, files.directory) == ((), (), False, None)
     assert files.server == Server(("c",))
     assert files.screening == Screening()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from tests.core.egress.sites import needed
 from blastwall.sandbox import _reaper, cgroups, lease
 
 NURSERY = """
-import os, random, signal, sys
+import os, random, signal, sys, traceback
 from dataclasses import replace
 from pathlib import Path
 from blastwall import sandbox
@@ -65,6 +66,8 @@ for line in sys.stdin:
     if child == 0:
         try:
             host(workspace, kind, command, progress)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(1)
     print(child, flush=True)
@@ -289,7 +292,8 @@ def arena(workspace, tmp_path):
             yield made
         finally:
             for pid in made.hosts:  # those that a failed test left
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             nursery.stdin.close()
             assert nursery.wait(20) == 0
 
