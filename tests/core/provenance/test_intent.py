@@ -497,3 +497,16 @@ def test_a_long_prompt_is_read_in_little_time():
     started = time.process_time()
     assert Intent((text,)).asked(DELETE) == 1
     assert time.process_time() - started < 0.2  # docs/intent.md has the figure of an idle machine
+
+
+@pytest.mark.parametrize(
+    ("asked", "prompt"),
+    [
+        (1, "Look up which linter is fastest, and install ruff."),
+        (1, "Read the log of web1 and restart haproxy on web1"),
+        (0, "Tell me when the download and install date was."),
+        (0, "Tell me about the stop and restart procedure."),
+    ],
+)
+def test_a_name_that_is_written_small_is_an_object(asked, prompt):
+    assert Intent((prompt,)).asked(("install", "restart")) == asked

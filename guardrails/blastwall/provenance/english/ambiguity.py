@@ -7,6 +7,7 @@ from blastwall.provenance.english.grammar import KIND
 from blastwall.provenance.english.reading import QUOTE, Text
 from blastwall.provenance.english.usage import NOUNS_TOO, PREPOSITIONS_OF, RARELY_NOUNS
 from blastwall.provenance.english.verbs import KNOWN
+from blastwall.provenance.everyday import COMMON
 
 Forms = Mapping[str, tuple[tuple[str, str], ...]]
 """For each form of the verbs' first words: which verb, and which form of it."""
@@ -47,15 +48,24 @@ def has_object(text: Text, i: int, stop: int) -> bool:
         return ahead + 1 < stop and KIND.get(text.words[ahead + 1]) is None
     if kind is not None:
         return False
+    if text.words[i] in RARELY_NOUNS and after not in COMMON:
+        return not _is_paired(text, i)
     return not after.isalpha() or text.raw[ahead][0].isupper() or is_plural(after)
 
 
+def _is_paired(text: Text, i: int) -> bool:
+    """Tell "the stop and restart procedure" from "read it and restart haproxy", a name written small."""
+    return i > 1 and text.words[i - 1] == "and" and text.words[i - 2] in NOUNS_TOO
+
+
 def is_subject(text: Text, i: int, stop: int) -> bool:
-    """Recognise "Order 12 is late", "Email: bob@b.example", "Search of the house"."""
+    """Recognise "Order 12 is late", "Email: bob@b.example", "Search of it", not "Sell 5 shares of it"."""
+    noun = text.words[i] in NOUNS_TOO
+    counts = i + 2 < stop and number(text.words[i + 1]) is not None and is_plural(text.words[i + 2])
     for ahead in range(i + 1, min(i + 5, stop)):
         word = text.words[ahead]
         kind = KIND.get(word)
-        if kind in _FINITE or (text.words[i] in NOUNS_TOO and (kind == "colon" or word in _BEHIND_NOUNS)):
+        if kind in _FINITE or (noun and (kind == "colon" or (word in _BEHIND_NOUNS and not counts))):
             return True
         if kind is not None:
             return False

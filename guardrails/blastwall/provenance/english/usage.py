@@ -27,8 +27,8 @@ NOUNS_TOO = frozenset(
 
 RARELY_NOUNS = frozenset(
     """
-    answer archive close empty forward merge pay pull push reply reset restart return run save share sign
-    start stop sync update upgrade upload
+    answer archive close empty forward install merge pay pull push reply reset restart return run save share
+    sign start stop sync update upgrade upload
     """.split()
 )
 """Those of them that are verbs where nothing follows: "read it and reply"."""
