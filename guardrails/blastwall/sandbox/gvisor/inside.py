@@ -38,9 +38,19 @@ class Inside:
         self._environment = outer.environment(plan)
 
     def join(self, first: int) -> None:
-        """Take hold of the namespaces of this process."""
+        """Take hold of the namespaces of this process.
+
+        Raises:
+            SandboxUnavailable: when it is gone by now.
+
+        """
         for name, known in _NAMESPACES.items():
-            held = os.open(f"/proc/{first}/ns/{known}", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                held = os.open(f"/proc/{first}/ns/{known}", os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise SandboxUnavailable(
+                    f"no sandbox: the container ended while it started ({error.strerror}); try again"
+                ) from None
             self._stack.callback(os.close, held)
             self._namespaces[name] = held
 

@@ -249,6 +249,22 @@ def test_it_ends_at_once(monkeypatch):
         pass
 
 
+def test_it_is_killed_as_soon_as_it_is_up(monkeypatch):
+    """The host has found it in /proc by then, and finds its namespaces gone."""
+    first = inside._first
+
+    def found_too_late(top):
+        pid = first(top)
+        os.killpg(top, signal.SIGKILL)
+        while Path(f"/proc/{pid}/ns/user").exists():
+            time.sleep(0.005)
+        return pid
+
+    monkeypatch.setattr(inside, "_first", found_too_late)
+    with pytest.raises(SandboxUnavailable, match="ended while it started"), Container(PROFILE):
+        pass
+
+
 def test_a_workspace_that_is_none(tmp_path):
     with (
         pytest.raises(BackendError, match="make it first"),
