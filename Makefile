@@ -32,7 +32,7 @@ imports: $(READY)  ## which room may import which
 
 unit: $(READY)  ## pytest with coverage; README, docs and notebooks run too
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest --durations=20
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include='guardrails/blastwall/*.py,guardrails/blastwall/policy/*,guardrails/blastwall/advice/*,guardrails/blastwall/imports/*,guardrails/blastwall/provenance/*,guardrails/blastwall/screening/*' --fail-under=100
 	@# Proxies, workers and guests run in processes and machines of their own, unmeasured.

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blastwall import frozen
 from blastwall.frozen import MAX_DEPTH, FrozenDict, NotJson, canonical, digest, freeze, thaw
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -59,6 +60,7 @@ def test_the_canonical_text_is_sorted_and_without_white_space():
 
 def test_one_and_true_and_one_point_zero_are_three_values():
     assert len({canonical(freeze(value)) for value in (1, True, 1.0, "1")}) == 4
+    assert canonical(freeze([True, False, None])) == "[true,false,null]"
 
 
 def test_the_digest_is_sha_256_of_the_text_in_utf_8():
@@ -185,17 +187,50 @@ def test_the_outermost_numbers_are_kept_exactly(value):
     assert repr(thaw(freeze(value))) == repr(value)
 
 
-def nested(levels):
+@pytest.mark.parametrize("around", [lambda value: [value], lambda value: {"a": value}])
+def test_nesting_is_limited(around):
     value = 0
-    for _ in range(levels):
-        value = [value]
-    return value
+    for _ in range(MAX_DEPTH):
+        value = around(value)
+    freeze(value)
+    with pytest.raises(NotJson, match=r"nested deeper than 64 levels$") as caught:
+        freeze(around(value))
+    assert caught.value.path == "$" + ("[0]" if isinstance(value, list) else ".a") * MAX_DEPTH
 
 
-def test_nesting_is_limited():
-    freeze(nested(MAX_DEPTH))
-    with pytest.raises(NotJson, match="nested deeper than 64 levels"):
-        freeze(nested(MAX_DEPTH + 1))
+def test_so_are_the_steps_towards_a_form():
+    """What `other` gives stands one level deeper, each time."""
+    steps = []
+
+    def nearer(value):
+        steps.append(value)
+        return object() if len(steps) < MAX_DEPTH else "done"
+
+    assert freeze(object(), nearer) == "done"
+    steps.clear()
+    with pytest.raises(NotJson, match="nested deeper"):
+        freeze([object()], nearer)
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [("x" * 200, 200), ([0, 0], 2 * 64), ({"a": 0, "bc": 0}, 2 * 64 + 3), ([["x"], {"y": "zz"}], 4 * 64 + 4)],
+)
+def test_what_a_value_comes_to(value, size, monkeypatch):
+    monkeypatch.setattr(frozen, "MAX_SIZE", size)
+    freeze(value)
+    monkeypatch.setattr(frozen, "MAX_SIZE", size - 1)
+    with pytest.raises(
+        NotJson, match=rf"larger than {size - 1} characters, where every value counts for 64$"
+    ):
+        freeze(value)
+
+
+def test_the_whole_is_too_large(monkeypatch):
+    monkeypatch.setattr(frozen, "MAX_SIZE", 1)
+    with pytest.raises(NotJson) as caught:
+        freeze("xx")
+    assert caught.value.path == "$"
 
 
 def test_a_list_that_contains_itself_is_refused():

@@ -124,3 +124,47 @@ def test_every_noun_is_frozen_and_slotted():
     for noun in nouns:
         assert noun.__dataclass_params__.frozen, noun
         assert "__slots__" in vars(noun), noun
+
+
+def test_what_stands_in_records_and_policies_keeps_its_spelling():
+    """Audit logs outlive versions, and policy files are written by people."""
+    assert " ".join(does.value for does in values.Does) == (
+        "read write delete execute network-read network-send spend credential persist escalate"
+    )
+    assert " ".join(reason.value for reason in Reason) == (
+        "rule no-rule constraint flow intent used-up changed ambiguous unknown-connector invalid-call"
+        " check-failed approval-rejected approval-unavailable classifier-rejected classifier-unavailable"
+        " sandbox-unavailable audit-unavailable backend-failed output-rejected"
+    )
+    assert [level.value for kind in (Integrity, Confidentiality, Action) for level in kind] == [
+        *range(4),
+        *range(3),
+        *range(4),
+    ]
+
+
+def test_the_canonical_text_of_a_call():
+    call = ToolCall.of("f", "t", {"b": 1, "a": [2]})
+    assert call.canonical == '{"arguments":{"a":[2],"b":1},"connector":"f","tool":"t"}'
+
+
+def test_what_makes_two_calls_one():
+    call = ToolCall.of("f", "t", {"a": 1})
+    assert call.fingerprint == ""
+    assert call == dataclasses.replace(call, fingerprint="ff", digest="00")
+    assert Annotations() == Annotations(stated=frozenset({"readOnlyHint"}))
+    shown = repr(ToolCall.of("f", "t", {"a": 1}, fingerprint="ff"))
+    assert not any(name in shown for name in ("canonical", "annotations", "fingerprint"))
+
+
+def test_what_goes_along_with_an_output_is_no_part_of_it():
+    plain = ToolOutput("a")
+    assert plain == ToolOutput("a", check=lambda value: None, roots=("content",))
+    assert not plain.is_error
+    assert "check" not in repr(plain)
+    assert "roots" not in repr(plain)
+
+
+def test_what_is_left_out():
+    assert values.Charge("k", 1) == values.Charge("k", 1, 1.0, None, ask=False)
+    assert values.Rejected("no").by == ""
