@@ -150,7 +150,7 @@ def test_the_canonical_text_of_a_call():
 
 def test_what_makes_two_calls_one():
     call = ToolCall.of("f", "t", {"a": 1})
-    assert call.fingerprint == ""
+    assert call.fingerprint == ToolCall("f", "t", FrozenDict(), "", "").fingerprint == ""
     assert call == dataclasses.replace(call, fingerprint="ff", digest="00")
     assert Annotations() == Annotations(stated=frozenset({"readOnlyHint"}))
     shown = repr(ToolCall.of("f", "t", {"a": 1}, fingerprint="ff"))

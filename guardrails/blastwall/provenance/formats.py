@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from blastwall.frozen import Json
 from blastwall.provenance.places import checks, host, mail_address, web_address
 
-_LONGEST_URL = 2048
+_LONGEST = 2048
+_WORDS = 6
 _MONTHS = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _DATE = r"\d{4}-(\d{2})-(\d{2})"
 _ZONE = r"(?:Z|[+-]\d{2}:?\d{2})"
@@ -37,8 +38,10 @@ _patterns = {
 _PATTERN = {name: re.compile(pattern) for name, pattern in _patterns.items()}
 
 
-def _text(name: str, longest: int, also: Callable[[str], bool] = bool) -> Callable[[Json], bool]:
-    """Make a format of texts: a pattern for all of it, and what a pattern can't say."""
+def _text(
+    name: str, also: Callable[[str], bool] = bool, *, longest: int = _LONGEST
+) -> Callable[[Json], bool]:
+    """Make a format of texts: a pattern for all of it, what a pattern can't say, and how long it may be."""
     pattern = _PATTERN[name]
 
     def passes(value: Json) -> bool:
@@ -66,7 +69,7 @@ def _hostname(value: Json) -> bool:
 
 
 def _url(value: Json) -> bool:
-    if not isinstance(value, str) or len(value) > _LONGEST_URL:
+    if not isinstance(value, str) or len(value) > _LONGEST:
         return False
     return value.lower().startswith(("http://", "https://")) and web_address(value) is not None
 
@@ -82,33 +85,33 @@ def _day(text: str) -> bool:
 
 
 def _few_words(text: str) -> bool:
-    """Say whether it is short enough for a name."""
-    return len(text.split()) <= 6 and "://" not in text and not text.lower().startswith("www.")
+    """Say whether it is short enough for a name, and no address."""
+    return len(text.split()) <= _WORDS and not text.lower().startswith("www.")
 
 
 def _short_steps(text: str) -> bool:
     """Say whether no part of a path is long enough to tell something."""
-    return bool(text) and all(len(step.split()) <= 6 for step in re.split(r"[/\\]", text))
+    return bool(text) and all(len(step.split()) <= _WORDS for step in re.split(r"[/\\]", text))
 
 
-_named = _text("identifier", 256, _no_address)
-_iso = _text("iso", 40, _day)
-_mail_date = _text("mail date", 60)
+_named = _text("identifier", _no_address)
+_iso = _text("iso", _day)
+_mail_date = _text("mail date")
 
 FORMATS: Mapping[str, Callable[[Json], bool]] = {
     "identifier": lambda value: (isinstance(value, int) and not isinstance(value, bool)) or _named(value),
-    "handle": _text("handle", 65),
-    "email": _text("email", 254, lambda text: mail_address(text) is not None),
+    "handle": _text("handle"),
+    "email": _text("email", lambda text: mail_address(text) is not None, longest=254),
     "hostname": _hostname,
     "url": _url,
-    "iban": _text("iban", 42, checks),
-    "number": _number_or(_text("number", 40)),
-    "amount": _number_or(_text("amount", 40)),
-    "date": _text("date", 10, _day),
+    "iban": _text("iban", checks, longest=42),
+    "number": _number_or(_text("number")),
+    "amount": _number_or(_text("amount")),
+    "date": _text("date", _day),
     "datetime": lambda value: _is_number(value) or _iso(value) or _mail_date(value),
-    "name": _text("name", 64, _few_words),
-    "path": _text("path", 1024, _short_steps),
-    "digest": _text("digest", 160),
+    "name": _text("name", _few_words, longest=64),
+    "path": _text("path", _short_steps, longest=1024),
+    "digest": _text("digest"),
     "boolean": _boolean,
 }
 """What a field may be typed as, by name: each says whether a value has the format."""

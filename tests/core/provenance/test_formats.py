@@ -6,6 +6,14 @@ from hypothesis import strategies as st
 
 from blastwall.provenance import FORMATS
 
+
+def spaced_iban(blanks):
+    """Give the longest account number that there is, with so many blanks in it and digits that check."""
+    rest = "1" * 30
+    number = next(f"MT{n:02}{rest}" for n in range(100) if int(f"{rest}2229{n:02}") % 97 == 1)
+    return " ".join([number[:4], *number[4 : 3 + blanks], number[3 + blanks :]])
+
+
 GOOD = {
     "identifier": [11, "11", "a-b_c.1", "<20240511.1@mail.example>", "a@b.example", "#12", "sha:1"][:-2]
     + ["PROJ-12", "a/b#3"],
@@ -38,10 +46,10 @@ GOOD = {
     ],
     "path": ["/etc/passwd", "src/main.py", "C:\\a\\b.txt", "My Documents/a b.txt", "~/x", "a/"],
     "digest": ["a" * 40, "A" * 64, "sha256:" + "a" * 64, "sha256-" + "A" * 43 + "="],
-    "boolean": [True, False, "true", "False"],
+    "boolean": [True, False, "true", "false", "True", "False"],
 }
 BAD = {
-    "identifier": [True, None, 1.5, "", "a b", "https://evil.example/a", "a\n", "x" * 257, "\u0430bc", ["a"]],
+    "identifier": [True, None, 1.5, "", "a b", "https://evil.example/a", "a\n", "x" * 256, "\u0430bc", ["a"]],
     "handle": ["", "a b", "@", "x" * 66, "a@b", 3],
     "email": [
         "",
@@ -96,6 +104,44 @@ BAD = {
     "digest": ["", "a" * 31, "g" * 40, "sha256:short", 5],
     "boolean": [1, 0, "yes", None],
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "longest", "longer"),
+    [
+        ("identifier", f"<{'x' * 255}>", f"<{'x' * 256}>"),
+        ("handle", "@" + "x" * 64, "@" + "x" * 65),
+        (
+            "email",
+            f"a@{'b' * 63}.{'c' * 63}.{'d' * 63}.{'e' * 60}",
+            f"aa@{'b' * 63}.{'c' * 63}.{'d' * 63}.{'e' * 60}",
+        ),
+        ("url", f"https://a.example/{'x' * 2030}", f"https://a.example/{'x' * 2031}"),
+        ("iban", spaced_iban(8), spaced_iban(9)),
+        ("number", f"-{'9' * 18}.{'1' * 12}", f"-{'9' * 19}"),
+        ("name", "x" * 64, "x" * 65),
+        ("name", "a b c d e f", "a b c d e f g"),
+        (
+            "path",
+            "x" * 127 + "/" + "/".join(["x" * 127] * 7),
+            "x" * 128 + "/" + "/".join(["x" * 127] * 7) + "y",
+        ),
+        ("path", "a b c d e f/g h", "a b c d e f g/h"),
+        ("path", "g\\a b c d e f", "g\\a b c d e f g"),
+        ("digest", "a" * 128, "a" * 129),
+    ],
+)
+def test_a_format_bounds_what_it_lets_pass(name, longest, longer):
+    assert FORMATS[name](longest)
+    assert not FORMATS[name](longer)
+
+
+@pytest.mark.parametrize(
+    ("month", "days"), [*enumerate([31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], start=1)]
+)
+def test_the_days_of_a_month(month, days):
+    real = [day for day in range(34) if FORMATS["date"](f"2024-{month:02}-{day:02}")]
+    assert real == list(range(1, days + 1))
 
 
 def test_every_format_has_both_kinds_of_examples():
