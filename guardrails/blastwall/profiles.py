@@ -1,6 +1,7 @@
-"""The vocabulary of containment: what a sandbox may touch, and which secrets stay outside of it."""
+"""The vocabulary of containment and connection: what a sandbox may touch, where secrets and servers are."""
 
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -137,22 +138,134 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """How to start the stdio MCP server behind a connector.
+class OAuth:
+    """How the client flow gets tokens for a server; they are kept in the keyring.
 
     Attributes:
-        command: The program, then its arguments.
+        scopes: What is asked for; empty for what the server says it needs.
+        client_id: The client's id there; empty to register as a new one.
+
+    """
+
+    scopes: tuple[str, ...] = ()
+    client_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The MCP server behind a connector: how it is started, or where it is.
+
+    Attributes:
+        command: The program, then its arguments; empty where there is a URL.
         env: What is added to its environment, which is otherwise nearly empty.
         directory: Its working directory, against which relative paths of its arguments are resolved.
         profile: The sandbox it runs in, or None to run it as an ordinary process.
         start_s: Seconds that it may take to answer the handshake.
         call_s: Seconds that one call may take.
+        url: Where it is, instead of a command.
+        transport: `stdio`, `http` (streamable) or `sse`.
+        era: The protocol's era that is spoken to it: `auto`, `modern` or `legacy`.
+        headers: What is sent along with every request; never a secret.
+        credential: The name of the credential that is sent as bearer token; empty for none.
+        oauth: How tokens are got for it, or None.
+        idle_s: Seconds without a use after which it is stopped, or its session ended.
+        version: PEP 440 specifiers that the version it states must meet; empty for any.
+        private: Whether its host may be a loopback or private address.
+        program_readable: Whether the files that its program consists of are shown in its sandbox, beside what
+            the profile says: for a profile that knows nothing of them.
 
     """
 
-    command: tuple[str, ...]
+    command: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
     directory: Path | None = None
     profile: Profile | None = None
     start_s: float = 30.0
     call_s: float = 120.0
+    _: KW_ONLY
+    url: str = ""
+    transport: str = "stdio"
+    era: str = "auto"
+    headers: tuple[tuple[str, str], ...] = ()
+    credential: str = ""
+    oauth: OAuth | None = None
+    idle_s: float = 600.0
+    version: str = ""
+    private: bool = False
+    program_readable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Whose tokens open the HTTP front, and what they open.
+
+    Attributes:
+        issuer: The authorization server, as it names itself in `iss`.
+        audience: This resource, as tokens must name it in `aud`: the front's own URL.
+        jwks: Where the issuer's public keys are; empty where tokens are introspected.
+        introspection: Where tokens are asked about, instead.
+        credential: The credential that proves us there: `client_id:client_secret`, or a bearer token.
+        algorithms: The signatures that are accepted.
+        required: Scopes that every token must have.
+        scopes: What a scope opens: globs of tools by globs of connectors; globs of messages begin with
+            `mcp:`. Empty for all that the policy permits.
+        private: Whether these URLs may lead to loopback or private addresses.
+
+    """
+
+    issuer: str
+    audience: str
+    _: KW_ONLY
+    jwks: str = ""
+    introspection: str = ""
+    credential: str = ""
+    algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
+    required: tuple[str, ...] = ()
+    scopes: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """The HTTP front.
+
+    Attributes:
+        host: The address that it listens on.
+        port: The port there.
+        path: The path of the MCP endpoint.
+        hosts: What the Host header may say, beside the address itself.
+        origins: The web origins that may reach it.
+        max_body_kb: Largest request, in KiB.
+        max_sessions: Most sessions at once.
+        session_idle_s: Seconds without a request after which a session ends.
+        auth: Whose tokens open it; None for everybody who reaches it.
+
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    path: str = "/mcp"
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    max_body_kb: int = 4096
+    max_sessions: int = 1000
+    session_idle_s: float = 1800.0
+    auth: Auth | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What clients of the proxy see.
+
+    Attributes:
+        separator: What stands between a connector and a name of its own.
+        era: The protocol's era that is spoken to clients: `auto`, `modern` or `legacy`.
+        http: The HTTP front; None where the policy says nothing of it.
+        interceptors: The connectors whose servers are asked before and after each tool call.
+
+    """
+
+    separator: str = "__"
+    era: str = "auto"
+    http: Http | None = None
+    interceptors: tuple[str, ...] = ()

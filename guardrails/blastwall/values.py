@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum, StrEnum
 
 from blastwall.frozen import FrozenDict, Json, NotJson, canonical, digest, freeze
+from blastwall.profiles import Auth as Auth
 from blastwall.profiles import Credential as Credential
 from blastwall.profiles import Destination as Destination
+from blastwall.profiles import Front as Front
+from blastwall.profiles import Http as Http
 from blastwall.profiles import Lifetime as Lifetime
+from blastwall.profiles import OAuth as OAuth
 from blastwall.profiles import Profile as Profile
 from blastwall.profiles import Server as Server
 from blastwall.profiles import Source as Source

@@ -60,21 +60,48 @@ class Compared:
 
 def compare(old: AnyPolicy, new: AnyPolicy, history: Iterable[Observed], resolve: Resolve) -> Compared:
     """Decide every call of the past by both policies. Rates, budgets and sums are not counted again."""
+
+    def both(seen: Observed) -> _Pair:
+        before, after = decided(old, seen, resolve), decided(new, seen, resolve)
+        return _newly(before, after), _said(before), _said(after)
+
+    return _tallied(history, both, (old, new))
+
+
+def replay(new: AnyPolicy, history: Iterable[Observed], resolve: Resolve) -> Compared:
+    """Decide every call of the past by a policy, and hold it against what was decided then."""
+
+    def again(seen: Observed) -> _Pair:
+        after = decided(new, seen, resolve)
+        before, now = _THEN[seen.verdict], _THEN[type(after).__name__.lower()]
+        return now if before != now else None, f"{seen.verdict} ({seen.rule or seen.reason})", _said(after)
+
+    return _tallied(history, again, (new,))
+
+
+_THEN = {"allow": "allowed", "sandbox": "allowed", "ask": "asked", "classify": "asked", "deny": "denied"}
+
+_Pair = tuple[str | None, str, str]
+"""How a verdict changes, and what it was and is."""
+
+
+def _tallied(
+    history: Iterable[Observed], judge: Callable[[Observed], _Pair], policies: tuple[AnyPolicy, ...]
+) -> Compared:
     found: dict[tuple[str, str, str, str], Change] = {}
     same = unrecorded = uncertain = 0
     for seen in history:
         if seen.call is None:
             unrecorded += 1
             continue
-        if seen.context is None and (old.recalls(seen.call) or new.recalls(seen.call)):
+        if seen.context is None and any(policy.recalls(seen.call) for policy in policies):
             uncertain += 1
             continue
-        before, after = decided(old, seen, resolve), decided(new, seen, resolve)
-        newly = _newly(before, after)
+        newly, before, after = judge(seen)
         if newly is None:
             same += 1
             continue
-        key = (newly, seen.name, _said(before), _said(after))
+        key = (newly, seen.name, before, after)
         known = found.get(key, Change(*key, 0, seen))
         found[key] = replace(known, count=known.count + 1, example=seen)
     order = sorted(found.values(), key=lambda change: (NEWLY.index(change.newly), change.name, change.before))

@@ -13,6 +13,8 @@ from blastwall.advice.wanting import PERMITTED, WANTING, kind
 from blastwall.frozen import FrozenDict
 from blastwall.policy.doing import WORST
 from blastwall.policy.flows import Content, Control
+from blastwall.policy.messages import does as message_does
+from blastwall.policy.messages import is_message, method, spelled
 from blastwall.policy.observed import Observed, secrets
 from blastwall.policy.records import Records
 from blastwall.policy.truth import Resolved
@@ -133,9 +135,9 @@ class _Maker:
         doubts = {} if does <= LOOKS else self._doubts(calls)
         why = _why(does, found) or (f"outside text chose {', '.join(doubts)}" if doubts else "")
         rule: dict[str, Any] = {
-            "id": self._id(first.connector, first.tool),
+            "id": self._id(first.connector, method(first.tool)),
             "effect": "ask" if why else "allow",
-            "tools": [first.tool],
+            **{key: [name] for key, name in spelled([first.tool])},
         }
         if found.demands:
             rule["args"] = found.args
@@ -161,7 +163,9 @@ class _Maker:
 
     def _does(self, seen: Observed) -> frozenset[Does]:
         known = self.policy.connectors.get(seen.connector) if self.policy else None
-        return known.does(seen.tool, seen.made().annotations) if known else WORST
+        if known:
+            return known.does(seen.tool, seen.made().annotations)
+        return message_does(seen.tool, ()) if is_message(seen.tool) else WORST
 
     def _id(self, connector: str, tool: str) -> str:
         """Make a name for a rule that no other rule has."""

@@ -9,6 +9,7 @@ from blastwall.advice.wide import wide
 from blastwall.policy.connector import Connector
 from blastwall.policy.decide import Policy
 from blastwall.policy.doing import WORST
+from blastwall.policy.messages import is_message
 from blastwall.policy.rules import Rule, covered
 from blastwall.policy.source import Loc, Source
 from blastwall.policy.standing import Standing
@@ -131,7 +132,7 @@ class _Look:
         if not known:
             return
         for where, pattern in _patterns(block):
-            if not any(covered(name, (pattern,)) for name in known):
+            if not is_message(pattern) and not any(covered(name, (pattern,)) for name in known):
                 message = f"{pattern!r} covers none of the {len(known)} known tools of {connector.name}"
                 key = isinstance(where[-1], str)
                 yield self.finding("dead-glob", (*loc, *where), message, _meant(pattern, known), key=key)
@@ -155,7 +156,7 @@ class _Look:
     def _reaching(
         self, loc: Loc, rule: Rule, block: dict[str, Any], connector: Connector
     ) -> Iterator[Finding]:
-        if rule.effect is not Standing.ALLOW or rule.flow or rule.profile:
+        if rule.effect is not Standing.ALLOW or rule.flow or rule.profile or "tools" not in block:
             return
         addressed = any("hosts" in constraint for constraint in block.get("args", {}).values())
         for i, pattern in enumerate(rule.tools):
@@ -220,7 +221,7 @@ def _why(name: str, does: frozenset[Does], *, addressed: bool) -> str:
 def _patterns(block: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
     """Give every tool glob that a connector's block writes."""
     for i, rule in enumerate(block.get("rules", [])):
-        for j, pattern in enumerate(rule["tools"]):
+        for j, pattern in enumerate(rule.get("tools", [])):
             yield ("rules", i, "tools", j), pattern
     for key in ("effects", "outputs"):
         for patterns in block.get(key, {}):

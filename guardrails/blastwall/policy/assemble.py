@@ -6,12 +6,13 @@ from pathlib import Path
 
 from blastwall.errors import PolicyError, Problem
 from blastwall.policy.assemble_rules import Locate, compiled, labels
+from blastwall.policy.assemble_servers import DEFAULT, front, server
 from blastwall.policy.connector import Connector
 from blastwall.policy.containment import CredentialBlock, NetworkBlock, SandboxBlock
 from blastwall.policy.decide import Policy, State
-from blastwall.policy.model import ConnectorBlock, Document, ScreeningBlock, ServerBlock, actions
+from blastwall.policy.model import ConnectorBlock, Document, ScreeningBlock, actions
 from blastwall.policy.records import Records
-from blastwall.policy.scopes import SessionBlock
+from blastwall.policy.scopes import FIRST_USE, SessionBlock
 from blastwall.policy.standing import Standing
 from blastwall.policy.together import Together
 from blastwall.provenance import Labels
@@ -23,7 +24,6 @@ from blastwall.values import (
     Label,
     Lifetime,
     Profile,
-    Server,
     Source,
     Strength,
 )
@@ -60,6 +60,7 @@ def assemble(
         defaults.screening,
         Label(*defaults.label.levels),
         locate,
+        Profile(DEFAULT, mask=own),
     )
     return Policy(
         connectors={name: _connector(name, block, parts) for name, block in document.connectors.items()},
@@ -74,6 +75,7 @@ def assemble(
         profiles=profiles,
         own=tuple(f"{path}/" for path in own),
         credentials={name: _credential(name, block, locate) for name, block in document.credentials.items()},
+        front=front(document.proxy),
     )
 
 
@@ -86,6 +88,7 @@ class _Parts:
     screening: ScreeningBlock
     label: Label
     locate: Locate
+    default: Profile
 
 
 def _together(block: SessionBlock) -> Together:
@@ -106,21 +109,20 @@ def _standing(said: str | None) -> Standing:
 def _connector(name: str, block: ConnectorBlock, parts: _Parts) -> Connector:
     directory = parts.locate(block.directory) if block.directory else None
     profiles = {key: _scoped(profile, block) for key, profile in parts.profiles.items()}
-    scoped = replace(parts, profiles=profiles)
+    default = _scoped(replace(parts.default, workspace=directory), block)
     return Connector(
         name=name,
-        rules=tuple(
-            compiled(name, rule, scoped.profiles, parts.records, parts.locate) for rule in block.rules
-        ),
+        rules=tuple(compiled(name, rule, profiles, parts.records, parts.locate) for rule in block.rules),
         match=tuple(block.match.tools) if block.match else (),
         trust_annotations=block.trust_annotations,
         directory=directory,
-        server=_server(block.server, scoped.profiles, directory) if block.server else None,
+        server=server(block.server, profiles, default, directory) if block.server else None,
         screening=_screening(parts.screening, block.screening),
         effect_of=tuple((_globs(globs), frozenset(map(Does, does))) for globs, does in block.effects.items()),
         outputs=tuple((_globs(globs), labels(own, parts.label)) for globs, own in block.outputs.items()),
         unlabelled=Labels(parts.label),
-        pins=block.pin,
+        pins={} if FIRST_USE in block.pin else block.pin,
+        first_use=FIRST_USE in block.pin,
     )
 
 
@@ -144,17 +146,6 @@ def _screening(default: ScreeningBlock, own: ScreeningBlock | None) -> Screening
     merged = actions(default) | (actions(own) if own else {})
     size = (own.max_bytes if own else None) or default.max_bytes
     return Screening(max_bytes=size, actions=merged) if size else Screening(actions=merged)
-
-
-def _server(block: ServerBlock, profiles: Mapping[str, Profile], directory: Path | None) -> Server:
-    return Server(
-        command=(block.command, *block.args),
-        env=tuple(block.env.items()),
-        directory=directory,
-        profile=profiles[block.sandbox] if block.sandbox else None,
-        start_s=block.start_s,
-        call_s=block.call_s,
-    )
 
 
 def _profile(name: str, block: SandboxBlock, locate: Locate, own: tuple[Path, ...]) -> Profile:

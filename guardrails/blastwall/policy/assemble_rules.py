@@ -1,7 +1,7 @@
 """Validated rules to compiled ones: checks made closures, demands on data and words made values."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TypeVar
 
@@ -12,9 +12,10 @@ from blastwall.policy import cel, constraints
 from blastwall.policy.addresses import HostPattern
 from blastwall.policy.constraints import ArgumentCheck
 from blastwall.policy.flows import SOURCES, Bounded, Content, Control, Flow, Wanted
+from blastwall.policy.messages import EFFECTS, MESSAGE
 from blastwall.policy.model import Constraint, RuleBlock
 from blastwall.policy.records import Records
-from blastwall.policy.rules import Rule
+from blastwall.policy.rules import Rule, covered
 from blastwall.policy.scopes import ContentBlock, FieldBlock, FlowBlock, OutputBlock
 from blastwall.policy.standing import Standing
 from blastwall.policy.truth import Check
@@ -38,7 +39,7 @@ def compiled(
     return Rule(
         id=name,
         effect=Standing[block.effect.upper()],
-        tools=tuple(block.tools),
+        tools=tuple(block.tools or ()) or tuple(_messages(block.messages or ())),
         when=tuple(hints.model_dump(exclude_none=True).items()) if hints else (),
         condition=cel.compiled(block.when.cel) if block.when and block.when.cel else None,
         checks=tuple(_check(name, constraint, locate) for name, constraint in block.args.items()),
@@ -48,6 +49,11 @@ def compiled(
         budgets=tuple(_budgets(name, block)),
         instead=block.instead,
     )
+
+
+def _messages(globs: Sequence[str]) -> Iterator[str]:
+    """Name the messages that globs cover: a later version of the protocol brings no new ones in."""
+    yield from (MESSAGE + known for known in EFFECTS if covered(known, tuple(globs)))
 
 
 def _budgets(name: str, block: RuleBlock) -> Iterator[Charge]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from blastwall.policy.doing import effects
 from blastwall.policy.globs import starts
+from blastwall.policy.messages import does as message_does
+from blastwall.policy.messages import is_message
 from blastwall.policy.rules import Rule, covered
 from blastwall.provenance import Labels
 from blastwall.screening import Screening
@@ -27,12 +29,13 @@ class Connector:
         match: Globs of the tools that belong to it without being told.
         trust_annotations: Whether what its server says of its tools may loosen something.
         directory: Where relative paths start.
-        server: The stdio MCP server behind it.
+        server: The MCP server behind it.
         screening: How its outputs are screened.
         effect_of: What its tools do, by globs.
         outputs: How their outputs are labelled, by globs.
         unlabelled: The labels of all other outputs.
         pins: The fingerprints of its tools; where there are some, it has no other tools.
+        first_use: Whether all that its server says of itself is pinned as it is first seen.
 
     """
 
@@ -47,6 +50,7 @@ class Connector:
     outputs: tuple[tuple[Globs, Labels], ...] = ()
     unlabelled: Labels = field(default_factory=Labels)
     pins: Mapping[str, str] = field(default_factory=dict)
+    first_use: bool = False
     _candidates: dict[tuple[str, Annotations], tuple[Rule, ...]] = field(
         init=False, default_factory=dict, compare=False, repr=False
     )
@@ -80,6 +84,8 @@ class Connector:
     def does(self, tool: str, annotations: Annotations) -> frozenset[Does]:
         """Say what a tool does: all that the entries which cover it say, or the worst."""
         entries = [does for globs, does in self.effect_of if covered(tool, globs)]
+        if is_message(tool):
+            return message_does(tool, entries)
         described = frozenset().union(*entries) if entries else None
         return effects(described, annotations, trusted=self.trust_annotations)
 
@@ -98,5 +104,5 @@ class Connector:
         return found
 
     def pinned(self, tool: str, fingerprint: str) -> bool:
-        """Say whether a tool is the one that the policy's author looked at."""
-        return self.pins.get(tool) == fingerprint
+        """Say whether a tool is the one that the policy's author looked at. Messages have nothing to pin."""
+        return not self.pins or is_message(tool) or self.pins.get(tool) == fingerprint

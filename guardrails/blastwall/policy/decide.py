@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from blastwall.frozen import Json
+from blastwall.frozen import FrozenDict, Json
 from blastwall.policy.connector import Connector
+from blastwall.policy.messages import is_message, only_by_rule
 from blastwall.policy.plan import REMEMBERED, Plan, Step
 from blastwall.policy.refusals import changed, denied, off_limits, unknown, unmatched, used_up
 from blastwall.policy.rules import Rule, covered
@@ -25,6 +26,7 @@ from blastwall.values import (
     Credential,
     Denied,
     Deny,
+    Front,
     Profile,
     Reason,
     Sandbox,
@@ -91,6 +93,7 @@ class Policy:
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     own: tuple[str, ...] = ()
     credentials: Mapping[str, Credential] = field(default_factory=dict)
+    front: Front = field(default_factory=Front)
     _plans: dict[str, dict[str, Plan]] = field(init=False, default_factory=dict, compare=False, repr=False)
     _steps: dict[str, Step] = field(init=False, default_factory=dict, compare=False, repr=False)
 
@@ -210,7 +213,7 @@ class Policy:
 
         Who writes a policy file, or the state, writes the rules.
         """
-        if connector.pins and not connector.pinned(call.tool, call.fingerprint):
+        if not connector.pinned(call.tool, call.fingerprint):
             return changed(call)
         if any(path and f"{path}/".startswith(self.own) for path in resolved.values()):
             return off_limits(call)
@@ -219,9 +222,11 @@ class Policy:
     def _unmatched(
         self, connector: Connector, call: ToolCall, resolved: Resolved, context: Context
     ) -> "_Ruling | Deny":
+        why = unmatched(connector, call, resolved, context)
+        if only_by_rule(call.tool):
+            return Deny(why)
         if self.unknown_tool is Standing.ASK and not connector.candidates(call.tool, call.annotations):
             return _Ruling("unknown_tool", Standing.ASK, [], ["no rule of the policy speaks of this tool"])
-        why = unmatched(connector, call, resolved, context)
         return _Ruling(PERMISSIVE, Standing.ALLOW, [], [], why) if self.permissive else Deny(why)
 
     def _weighed(self, ruling: "_Ruling", connector: Connector, call: ToolCall, context: Context) -> Verdict:
@@ -232,14 +237,15 @@ class Policy:
             message = f"rules disagree on the sandbox of {call.name}: {names}"
             return Deny(Denied(Reason.AMBIGUOUS, message, ruling.rule, "name one sandbox in the policy"))
         does = connector.does(call.tool, call.annotations)
-        wanted = any(rule.wanted for rule in ruling.consenting)
+        # No user's words ask for a message of the protocol: they ask for what it serves.
+        wanted = is_message(call.tool) or any(rule.wanted for rule in ruling.consenting)
         standing, why, overlooked = ruling.standing, ruling.why, ruling.overlooked
         for level, reason, message in self.together.unmet(call, does, context, wanted=wanted):
             if level is Standing.ASK:
                 standing, why = level, [*why, message]
                 continue
             objection = Denied(reason, f"{call.name}: {message}", ruling.rule)
-            if not self.permissive:
+            if not self.permissive or only_by_rule(call.tool):
                 return Deny(objection)
             overlooked = overlooked or objection
         charges = (
@@ -283,23 +289,45 @@ class Policy:
         return found
 
     def permits(
-        self, connector: str, tool: str, annotations: Annotations = WORST_CASE, fingerprint: str = ""
+        self,
+        connector: str,
+        tool: str,
+        annotations: Annotations = WORST_CASE,
+        fingerprint: str = "",
+        known: Mapping[str, object] | None = None,
     ) -> bool:
-        """Say whether any call of this tool could run: what a list of tools may show."""
-        known = self.connector(connector)
-        if known is None or (known.pins and not known.pinned(tool, fingerprint)):
+        """Say whether any call of this tool, or message of this name, could run: what a list may show.
+
+        Args:
+            connector: Whose it is.
+            tool: Its name.
+            annotations: What its server says of it.
+            fingerprint: That of its definition.
+            known: The arguments that every such call has. What isn't known of others never hides anything.
+
+        """
+        found = self.connector(connector)
+        if found is None or not found.pinned(tool, fingerprint):
             return False
-        rules = known.candidates(tool, annotations)
-        if any(rule.effect is Standing.DENY and rule.unconditional for rule in rules):
+        rules = found.candidates(tool, annotations)
+        outlooks = {rule.outlook(FrozenDict(known or {})) for rule in rules}
+        if Standing.DENY in outlooks:
             return False
-        if self.permissive or (not rules and self.unknown_tool is Standing.ASK):
+        if outlooks - {Standing.ABSTAIN}:
             return True
-        return any(rule.effect is not Standing.DENY for rule in rules)
+        if only_by_rule(tool):
+            return False
+        return self.permissive or (not rules and self.unknown_tool is Standing.ASK)
 
     def pins(self, connector: str) -> Mapping[str, str]:
         """Give the fingerprints that the definitions of a connector's tools must have, by tool."""
         known = self.connector(connector)
         return known.pins if known else {}
+
+    def first_use(self, connector: str) -> bool:
+        """Say whether what a connector's server says of itself is pinned as it is first seen."""
+        known = self.connector(connector)
+        return known is not None and known.first_use
 
     def connector_of(self, tool: str) -> str | None:
         """Name the one connector whose `match.tools` claims a tool; None when none or several do."""
@@ -313,7 +341,7 @@ class Policy:
 
     @property
     def servers(self) -> Mapping[str, Server]:
-        """The stdio MCP servers, by connector."""
+        """The MCP servers, by connector."""
         return {name: c.server for name, c in self.connectors.items() if c.server}
 
 

@@ -37,7 +37,7 @@ def _wrong(
 ) -> str | None:
     """Say why the rule does not speak for a call: nothing if it does, None if it is none."""
     try:
-        call = ToolCall.of(connector, example.tool, example.args)
+        call = ToolCall.of(connector, example.name, example.args)
     except NotJson:
         return None
     if not rule.covers(call.tool, WORST_CASE if not rule.when else _as_wanted(rule)):

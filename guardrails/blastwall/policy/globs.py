@@ -5,6 +5,8 @@ from functools import lru_cache
 
 import re2
 
+from blastwall.policy.messages import is_message
+
 
 def within(inner: str, outer: str) -> bool:
     """Say whether every name that `inner` covers is covered by `outer`.
@@ -12,7 +14,7 @@ def within(inner: str, outer: str) -> bool:
     It is read off the patterns: a `*` of the one can only be covered by a `*` of the other. A yes is
     always right; a no may be wrong for pairs like `a*` and `a`, `a?*` together.
     """
-    return _over_patterns(outer).fullmatch(inner) is not None
+    return is_message(inner) is is_message(outer) and _over_patterns(outer).fullmatch(inner) is not None
 
 
 def starts(several: Iterable[Iterable[str]]) -> dict[str, list[int]]:
@@ -26,6 +28,8 @@ def starts(several: Iterable[Iterable[str]]) -> dict[str, list[int]]:
 
 def meet(one: str, other: str) -> bool:
     """Say whether some name is covered by both."""
+    if is_message(one) is not is_message(other):
+        return False
     reached = {(0, 0)}
     frontier = [(0, 0)]
     while frontier:

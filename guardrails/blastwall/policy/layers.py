@@ -101,10 +101,19 @@ class Layered:
         return Labels.strictest([self.primary.labels(call), *said])
 
     def permits(
-        self, connector: str, tool: str, annotations: Annotations = WORST_CASE, fingerprint: str = ""
+        self,
+        connector: str,
+        tool: str,
+        annotations: Annotations = WORST_CASE,
+        fingerprint: str = "",
+        known: Mapping[str, object] | None = None,
     ) -> bool:
-        """Say whether any call of this tool could run."""
-        return all(p.permits(connector, tool, annotations, fingerprint) for p in self._over(connector))
+        """Say whether any call of this tool, or message of this name, could run, as far as is known."""
+        return all(p.permits(connector, tool, annotations, fingerprint, known) for p in self._over(connector))
+
+    def first_use(self, connector: str) -> bool:
+        """Say whether a layer wants what a connector's server says of itself pinned as it is first seen."""
+        return any(policy.first_use(connector) for policy in self._over(connector))
 
     def pins(self, connector: str) -> Mapping[str, str]:
         """Give the fingerprints that a connector's tools must have."""

@@ -19,8 +19,10 @@ from blastwall.policy.scopes import (
     RuleBudgetBlock,
     SessionBlock,
     glob,
+    message_glob,
     re2_pattern,
 )
+from blastwall.policy.servers import ProxyBlock, ServerBlock
 from blastwall.screening.settings import FAMILIES, FIXED
 from blastwall.values import Action, Confidentiality, Integrity
 
@@ -58,6 +60,9 @@ def _expression(text: str) -> str:
 
 
 _Globs = Annotated[list[Annotated[NonEmpty, AfterValidator(glob)]], Field(min_length=1)]
+
+
+_Messages = Annotated[list[Annotated[NonEmpty, AfterValidator(message_glob)]], Field(min_length=1)]
 
 
 class Constraint(Block):
@@ -102,7 +107,8 @@ class RuleBlock(Block):
 
     id: Name
     effect: Literal["allow", "ask", "deny"]
-    tools: _Globs
+    tools: Maybe[_Globs] = None
+    messages: Maybe[_Messages] = None
     when: Maybe[When] = None
     args: dict[NonEmpty, Constraint] = {}
     flow: Maybe[FlowBlock] = None
@@ -118,17 +124,6 @@ class Match(Block):
     """Which tools of an agent belong to a connector without being told."""
 
     tools: _Globs
-
-
-class ServerBlock(Block):
-    """How to start a stdio MCP server; `command`, `args` and `env` as in every client's `mcpServers`."""
-
-    command: NonEmpty
-    args: list[str] = []
-    env: dict[str, str] = {}
-    sandbox: Maybe[str] = None
-    start_s: Seconds = 30.0
-    call_s: Seconds = 120.0
 
 
 class ScreeningBlock(Block):
@@ -211,6 +206,7 @@ class Document(Block):
     connectors: Annotated[dict[ConnectorName, ConnectorBlock], Field(min_length=1)]
     credentials: dict[Name, CredentialBlock] = {}
     sandboxes: dict[Name, SandboxBlock] = {}
+    proxy: ProxyBlock = ProxyBlock()
 
 
 def actions(block: ScreeningBlock) -> dict[str, Action]:

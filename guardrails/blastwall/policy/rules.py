@@ -6,9 +6,11 @@ from functools import lru_cache
 
 import re2
 
+from blastwall.frozen import FrozenDict
 from blastwall.policy import truth
 from blastwall.policy.constraints import ArgumentCheck
 from blastwall.policy.flows import Flow, Unmet
+from blastwall.policy.messages import is_message
 from blastwall.policy.standing import Standing
 from blastwall.policy.truth import Resolved, Truth
 from blastwall.provenance import NOTHING, Context
@@ -25,7 +27,7 @@ class Rule:
     Attributes:
         id: `connector.id`.
         effect: What it says of a call that is as it demands.
-        tools: The globs of the tools that it speaks of.
+        tools: The globs of the tools that it speaks of; the names of messages begin with `mcp:`.
         when: The annotations that they must have.
         condition: What else must hold of the call.
         checks: What must hold of the arguments.
@@ -96,6 +98,21 @@ class Rule:
     def _flows(self, call: ToolCall, context: Context) -> bool:
         return self.flow is None or next(self.flow.unmet(call.arguments, context), None) is None
 
+    def outlook(self, known: FrozenDict) -> Standing:
+        """Say the mildest that the rule can come to for calls of which only these arguments are known."""
+        deny = self.effect is Standing.DENY
+        told = [check for check in self.checks if check.path[0] in known and not check.is_path]
+        held = truth.every(check.holds(known, {}, any_member=deny) for check in told)
+        settled = len(told) == len(self.checks)
+        if deny:
+            certain = settled and not self.condition and held is not Truth.NO
+            return Standing.DENY if certain else Standing.ABSTAIN
+        if held is Truth.YES:
+            return self.effect
+        if self.effect is Standing.ASK and held is Truth.UNKNOWN and settled:
+            return Standing.DENY
+        return self.otherwise
+
     def unmet(self, call: ToolCall, resolved: Resolved, context: Context = NOTHING) -> Iterator[Unmet]:
         """Give the demands that the call does not meet."""
         for check in self.checks:
@@ -119,8 +136,9 @@ class Rule:
 
 
 def covered(tool: str, globs: tuple[str, ...]) -> bool:
-    """Say whether one of the globs covers a tool."""
-    return any(glob(pattern).fullmatch(tool) for pattern in globs)
+    """Say whether one of the globs covers a tool, or a message: `*` is every tool, and no message."""
+    message = is_message(tool)
+    return any(is_message(pattern) is message and glob(pattern).fullmatch(tool) for pattern in globs)
 
 
 @lru_cache(maxsize=4096)

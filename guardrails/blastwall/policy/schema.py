@@ -8,25 +8,33 @@ from typing import Any
 
 from blastwall.policy import shipped
 from blastwall.policy.keys import KEYS
+from blastwall.policy.messages import EFFECTS
 from blastwall.policy.model import Document
+from blastwall.policy.scopes import FIRST_USE
 from blastwall.provenance import FORMATS
 from blastwall.screening.settings import FAMILIES, FIXED
 
 ID = "urn:blastwall:policy:1"
 """The schema's name. Nothing is fetched from it."""
 
-_GLOB = r"^[^\[\]{}()|^$\\!]+$"
+_GLOB = r"^(?!mcp:)[^\[\]{}()|^$\\!]+$"
 _GLOBS = r"^[^\[\]{}()|^$\\!]+(\|[^\[\]{}()|^$\\!]+)*$"
 _INSIDE = r"^(?!/)(?!(?:.*/)?\.\.(?:/|$))"
 _HOST = r"^[^\s/?#@\\]+$"
+_URL = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#@\\]+(/[^\s#]*)?$"
 _WORD = {"type": "string", "minLength": 1, "pattern": r"^[^\sA-Z0-9]+( [^\sA-Z0-9]+)*$"}
 _SCALAR = {"type": ["string", "number", "boolean", "null"]}
 
 _MORE: dict[str, dict[str, dict[str, Any]]] = {
-    "RuleBlock": {"tools": {"items": {"type": "string", "minLength": 1, "pattern": _GLOB}}},
+    "RuleBlock": {
+        "tools": {"items": {"type": "string", "minLength": 1, "pattern": _GLOB}},
+        "messages": {
+            "items": {"type": "string", "minLength": 1, "pattern": _GLOB, "examples": list(EFFECTS)}
+        },
+    },
+    "ExampleBlock": {"message": {"enum": list(EFFECTS)}},
     "Match": {"tools": {"items": {"type": "string", "minLength": 1, "pattern": _GLOB}}},
     "ConnectorBlock": {
-        "pin": {"additionalProperties": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
         "effects": {"propertyNames": {"pattern": _GLOBS}},
         "outputs": {"propertyNames": {"pattern": _GLOBS}},
     },
@@ -54,10 +62,28 @@ _MORE: dict[str, dict[str, dict[str, Any]]] = {
         "methods": {"items": {"type": "string", "pattern": "^[A-Z]+$"}},
         "paths": {"items": {"type": "string", "pattern": "^/"}},
     },
+    "ServerBlock": {
+        "url": {"pattern": _URL},
+        "headers": {"additionalProperties": {"type": "string", "pattern": r"^[!-~]([ -~]*[!-~])?$"}},
+    },
+    "ProxyBlock": {"separator": {"pattern": "^[_.-]{1,3}$"}},
+    "HttpBlock": {
+        "host": {"pattern": _HOST},
+        "path": {"pattern": "^/"},
+        "hosts": {"items": {"type": "string", "pattern": _HOST}},
+        "origins": {"items": {"type": "string", "pattern": r"^https?://[^/?#@\s]+$"}},
+    },
+    "AuthBlock": {key: {"pattern": _URL} for key in ("issuer", "audience", "jwks", "introspection")},
 }
 """What the model checks in code, as far as a schema can say it."""
 
-_ONE_OF = {"CredentialBlock": ("env", "file", "keyring", "command")}
+_ONE_OF = {
+    "AuthBlock": ("jwks", "introspection"),
+    "CredentialBlock": ("env", "file", "keyring", "command"),
+    "ExampleBlock": ("tool", "message"),
+    "RuleBlock": ("tools", "messages"),
+    "ServerBlock": ("command", "url"),
+}
 _ANY_OF = {
     "FlowBlock": ("control", "content", "bounded", "intent"),
     "When": ("annotations", "cel"),
@@ -71,9 +97,13 @@ _EXAMPLES: dict[str, list[Any]] = {
     "RuleBlock": [
         {"id": "read", "effect": "allow", "tools": ["read_*"], "args": {"path": {"under": ["/srv/project"]}}},
         {"id": "never", "effect": "deny", "tools": ["delete_*"], "instead": "archive it"},
+        {"id": "docs", "effect": "allow", "messages": ["resources/*"]},
     ],
     "CredentialBlock": [{"env": "GITHUB_TOKEN", "hosts": ["api.github.com"], "variable": "GITHUB_TOKEN"}],
-    "ServerBlock": [{"command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem", "/srv"]}],
+    "ServerBlock": [
+        {"command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem", "/srv"]},
+        {"url": "https://mcp.example.com/mcp", "credential": "example"},
+    ],
     "NetworkBlock": [{"host": "pypi.org", "methods": ["GET"]}],
 }
 
@@ -95,6 +125,15 @@ def document_schema() -> dict[str, Any]:
         "anyOf": [{"enum": ["external", "internal", *FORMATS]}, {"$ref": "#/$defs/FieldBlock"}]
     }
     blocks["ConnectorBlock"]["properties"]["template"] |= {"enum": list(shipped.names())}
+    pins = {"type": "object", "additionalProperties": {"type": "string", "pattern": "^[0-9a-f]{64}$"}}
+    pin = blocks["ConnectorBlock"]["properties"]["pin"]
+    blocks["ConnectorBlock"]["properties"]["pin"] = {
+        "if": {"type": "string"},
+        "then": {"const": FIRST_USE},
+        "else": pins,
+        "title": pin["title"],
+        "description": pin["description"],
+    }
     blocks["SandboxBlock"]["properties"]["profile"] |= {"enum": list(shipped.profiles())}
     actions = blocks["ScreeningBlock"]["properties"]["actions"]
     actions["properties"] = {family: {"const": "quarantine"} for family in sorted(FIXED)}

@@ -3,9 +3,19 @@
 from typing import Annotated, Any, Literal, Self
 
 import re2
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from blastwall.policy.blocks import Block, Count, Maybe, Name, NonEmpty, Positive
+from blastwall.policy.meant import near
+from blastwall.policy.messages import EFFECTS, MESSAGE, is_message
+from blastwall.policy.rules import covered
 from blastwall.provenance import FORMATS
 
 QUIET = re2.Options()
@@ -23,8 +33,30 @@ def re2_pattern(text: str) -> str:
 
 def glob(text: str) -> str:
     """Let a tool glob pass."""
+    if is_message(text):
+        raise ValueError("no tool's name begins with `mcp:`: messages stand under `messages`, without it")
+    return _plain(text)
+
+
+def message_glob(text: str) -> str:
+    """Let a glob of messages pass that covers one."""
+    if is_message(text):
+        raise ValueError(f"under `messages`, write it without `mcp:`: {text.removeprefix(MESSAGE)}")
+    if not any(covered(known, (_plain(text, "message"),)) for known in EFFECTS):
+        raise ValueError(f"{text!r} covers no message that can be permitted (there are {', '.join(EFFECTS)})")
+    return text
+
+
+def reach(text: str) -> str:
+    """Let a glob of tools pass, or, with `mcp:` before it, one of messages."""
+    if not is_message(text):
+        return _plain(text)
+    return MESSAGE + message_glob(text.removeprefix(MESSAGE))
+
+
+def _plain(text: str, what: str = "tool") -> str:
     if re2.search(r"[\[\]{}()|^$\\!]", text):
-        raise ValueError("in a tool's name only `*` and `?` are special: write one entry for each name")
+        raise ValueError(f"in a {what}'s name only `*` and `?` are special: write one entry for each name")
     return text
 
 
@@ -32,7 +64,13 @@ def _globs(text: str) -> str:
     for part in text.split("|"):
         if not part:
             raise ValueError("an empty name stands beside a `|`: take the `|` out")
-        glob(part)
+        reach(part)
+    return text
+
+
+def _message(text: str) -> str:
+    if text not in EFFECTS:
+        raise ValueError(f"no message {text!r}{near(text, EFFECTS)}")
     return text
 
 
@@ -51,6 +89,24 @@ def _fingerprint(text: str) -> str:
             " it has"
         )
     return text
+
+
+def _tool(text: str) -> str:
+    if is_message(text):
+        raise ValueError("messages have no definition that could be pinned: take it out")
+    return text
+
+
+FIRST_USE = "first-use"
+"""What stands under `pin` where all that a server says of itself is pinned as it is first seen."""
+
+
+def _pins(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    if value == FIRST_USE:
+        return {FIRST_USE: ""}
+    if isinstance(value, str):
+        raise ValueError(f"write `{FIRST_USE}`, or a fingerprint for each tool, not {value!r}")
+    return handler(value)
 
 
 def _steps(text: str) -> str:
@@ -180,10 +236,22 @@ class RuleBudgetBlock(Block):
 class ExampleBlock(Block):
     """One call that a rule speaks for, or leaves alone."""
 
-    tool: NonEmpty
+    tool: Maybe[NonEmpty] = None
+    message: Maybe[Annotated[str, AfterValidator(_message)]] = None
     args: dict[str, Any] = {}
     origin: dict[NonEmpty, Source] = Field({}, alias="from")
     prompt: Maybe[NonEmpty] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.tool is None) is (self.message is None):
+            raise ValueError("an example is of one `tool`, or of one `message`")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What is called, as a call names it."""
+        return self.tool or f"{MESSAGE}{self.message}"
 
 
 class ExamplesBlock(Block):
@@ -227,4 +295,8 @@ Effect = Literal[
 Effects = dict[Globs, list[Effect]]
 Outputs = dict[Globs, OutputBlock]
 Records = dict[Name, list[NonEmpty]]
-Pins = dict[NonEmpty, Annotated[str, AfterValidator(_fingerprint)]]
+Pins = Annotated[
+    dict[Annotated[NonEmpty, AfterValidator(_tool)], Annotated[str, AfterValidator(_fingerprint)]],
+    WrapValidator(_pins),
+]
+"""Fingerprints by tool, or the word for taking them at first use."""

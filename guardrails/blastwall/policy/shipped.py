@@ -162,8 +162,9 @@ def _rule(
     if not whole <= values.keys():
         if "otherwise" not in rule:
             return None
-        fallen = {"id": rule["id"], "effect": rule["otherwise"], "tools": rule["tools"]}
-        return _object(_filled(fallen | {key: rule[key] for key in ("instead",) if key in rule}, values))
+        fallen = {"id": rule["id"], "effect": rule["otherwise"]}
+        kept = {key: rule[key] for key in ("tools", "messages", "instead") if key in rule}
+        return _object(_filled(fallen | kept, values))
     filled = _object(_filled(kept, values))
     # The examples were written for the sample values, and for lists that nobody has lengthened.
     told = {key: given[key] for key in (whole | spliced) & given.keys()}

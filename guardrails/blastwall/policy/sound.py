@@ -3,10 +3,14 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from blastwall.policy import sound_servers
 from blastwall.policy.addresses import recipient
 from blastwall.policy.flows import SOURCES
 from blastwall.policy.meant import meant, near
+from blastwall.policy.messages import ASKED, PAID
 from blastwall.policy.model import Hints
+from blastwall.policy.rules import covered
+from blastwall.policy.servers import NO_SANDBOX
 from blastwall.policy.source import Loc, Mistake, Source
 from blastwall.values import WORST_CASE
 
@@ -22,6 +26,8 @@ def unsound(data: Any, source: Source, resolve: Callable[[str], str | None]) -> 
     sandboxes, credentials = _at(data, "sandboxes"), _at(data, "credentials")
     records = _at(data, "trusted_records")
     yield from _records(records)
+    yield from sound_servers.reserved(sandboxes)
+    yield from sound_servers.front(_at(data, "proxy"), _at(data, "connectors"), credentials)
     for name, block in sandboxes.items():
         where: Loc = ("sandboxes", name, "credentials")
         yield from _known_credentials(where, _block(block).get("credentials"), credentials)
@@ -32,9 +38,13 @@ def unsound(data: Any, source: Source, resolve: Callable[[str], str | None]) -> 
 
 
 def _connector(loc: Loc, block: Block, sandboxes: Block, credentials: Block) -> Iterator[Mistake]:
-    yield from _known_sandbox((*loc, "server"), _block(block.get("server")), sandboxes)
+    server = _block(block.get("server"))
+    if server.get("sandbox") != NO_SANDBOX:
+        yield from _known_sandbox((*loc, "server"), server, sandboxes)
+    if isinstance(block.get("server"), dict):
+        yield from sound_servers.server((*loc, "server"), server, credentials)
     yield from _known_credentials((*loc, "credentials"), block.get("credentials"), credentials)
-    boxed = "sandbox" in _block(block.get("server")) or any(
+    boxed = ("command" in server and server.get("sandbox") != NO_SANDBOX) or any(
         "sandbox" in rule for rule in _blocks(block, "rules")
     )
     for key in ("credentials", "egress"):
@@ -49,6 +59,8 @@ def _rules(loc: Loc, connector: Block, sandboxes: Block, records: Block, source:
     for i, rule in enumerate(_list(connector.get("rules"))):
         here = (*loc, i)
         yield from _known_sandbox(here, _block(rule), sandboxes)
+        if isinstance(rule, dict):
+            yield from _spoken_of(here, rule)
         yield from _rule(here, _block(rule), trusted=trusted)
         yield from _sources(here, _block(rule), records)
         identity = _block(rule).get("id")
@@ -75,6 +87,23 @@ def _rule(loc: Loc, rule: Block, *, trusted: bool) -> Iterator[Mistake]:
         wanted = set(_block(constraint)) - {"optional"}
         if isinstance(constraint, dict) and not wanted:
             yield Mistake((*loc, "args", name), "this demands nothing: say what must hold, or take it out")
+
+
+def _spoken_of(loc: Loc, rule: Block) -> Iterator[Mistake]:
+    tools, messages = "tools" in rule, "messages" in rule
+    if tools and messages:
+        yield Mistake((*loc, "messages"), "both stand here: give `messages` a rule of their own")
+    elif not (tools or messages):
+        yield Mistake(loc, "say what the rule speaks of: `tools`, or `messages` of the protocol")
+    globs = tuple(text for text in _list(rule.get("messages")) if isinstance(text, str))
+    counted = rule.get("effect") == "deny" or "rate" in rule or "budget" in rule
+    if not counted and any(covered(paid, globs) for paid in PAID):
+        why = "each takes a person's time or their model's, at a server's wish"
+        yield Mistake((*loc, "messages"), f"{why}: say how often, with `budget` or `rate`")
+    if messages and "annotations" in _block(rule.get("when")):
+        yield Mistake((*loc, "when"), "messages have no annotations: take this out")
+    if "sandbox" in rule and any(covered(asked, globs) for asked in (*ASKED, "notifications/message")):
+        yield Mistake((*loc, "sandbox"), "what a server asks of a client runs in no sandbox: take it out")
 
 
 _DEMANDING = ("args", "flow", "when", "rate", "budget")

@@ -1,12 +1,14 @@
 """Two policies over the calls of the past: what is newly allowed, asked, denied or moved, and what is unknown."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.policies import PROJECT, policy, rules
 from tests.core.policy.test_decide import BOXES, compiled, connectors
 
-from blastwall.advice.compare import NEWLY, compare, decided
+from blastwall.advice.compare import NEWLY, compare, decided, replay
 from blastwall.paths import resolve
 from blastwall.policy import Layered
 from blastwall.policy.observed import Observed
@@ -145,3 +147,39 @@ def test_every_call_is_counted_once_and_a_policy_differs_from_itself_in_nothing(
         runs = decided(new, change.example, resolve)
         assert isinstance(runs, Allow | Sandbox) is (change.newly in ("allowed", "moved"))
         assert change.newly in NEWLY
+
+
+# --- Against what was decided then ---
+
+
+@pytest.mark.parametrize(
+    ("verdict", "new", "newly", "before", "after"),
+    [
+        ("deny", ALLOW, "allowed", "deny (files.r0)", "allow (files.r0)"),
+        ("ask", CONFINED, "allowed", "ask (files.r0)", "sandbox box (files.r0)"),
+        ("classify", DENY, "denied", "classify (files.r0)", "deny (files.r0)"),
+        ("sandbox", ASK, "asked", "sandbox (files.r0)", "ask (files.r0)"),
+        ("allow", ALLOW | {"tools": ["x"]}, "denied", "allow (files.r0)", "deny (no-rule)"),
+    ],
+)
+def test_a_replay_says_what_was_decided_and_what_would_be(verdict, new, newly, before, after):
+    past = dataclasses.replace(seen(rule="files.r0"), verdict=verdict)
+    (change,) = replay(rules(new, sandboxes=BOXES), [past], resolve).changes
+    assert (change.newly, change.before, change.after, change.count) == (newly, before, after, 1)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "new"),
+    [("deny", DENY), ("allow", ALLOW), ("sandbox", ALLOW), ("ask", ASK), ("classify", ASK)],
+)
+def test_what_comes_out_as_it_did_is_the_same(verdict, new):
+    past = dataclasses.replace(seen(rule="files.r0"), verdict=verdict)
+    result = replay(rules(new), [past], resolve)
+    assert (result.changes, result.same) == ((), 1)
+
+
+def test_a_replay_knows_what_it_does_not_know():
+    digest_only = dataclasses.replace(seen(), call=None)
+    traced = rules(ALLOW | {"flow": {"control": {"path": ["prompt"]}}})
+    assert replay(rules(ALLOW), [digest_only], resolve).unrecorded == 1
+    assert replay(traced, [seen()], resolve).uncertain == 1

@@ -10,6 +10,9 @@ from typing import Any
 from tests.core.policy.reference import SOURCES, TO, WHERE, WORST, Asked, Data
 
 TOOLS = ("get_mail", "get_mails", "send_mail", "delete_mail", "pay", "p")
+MESSAGES = ("mcp:resources/read", "mcp:elicitation/create", "mcp:sampling/createMessage", "mcp:roots/list")
+UNKNOWN = "mcp:tools/list"
+METHODS = ("*", "*", "resources/*", "*/create*", "sampling/?*", "elicitation/create", "roots/list")
 GLOBS = (*["*"] * 6, "get_*", "*_mail", "*mail*", "?ay", "p*", "send_mail", "get_mail", "p", "x", "?*")
 CONNECTORS = (*["mail"] * 24, "bank", "bank", "other", "")
 PINS = {"send_mail": "a" * 64, "p": "b" * 64}
@@ -127,7 +130,7 @@ def connector(rng: Random) -> Data:
     if some(rng, 0.06):
         block["pin"] = {name: PINS[name] for name in few(rng, tuple(PINS))}
     if some(rng, 0.6):
-        globs = ("*", "get_*|p", "send_mail|pay", "delete_*", "*_mail")
+        globs = ("*", "get_*|p", "send_mail|pay", "delete_*", "*_mail", "mcp:resources/*|p")
         block["effects"] = {
             name: few(rng, EFFECTS, 2) if some(rng, 0.7) else list(rng.choice(LOOKING))
             for name in few(rng, globs, 2)
@@ -141,13 +144,20 @@ def rule(rng: Random, trusted: bool) -> Data:
         "effect": rng.choice(("allow", "allow", "allow", "ask", "deny")),
         "tools": few(rng, GLOBS, 2),
     }
+    if messages := some(rng, 0.15):
+        block["messages"] = few(rng, METHODS, 2)
+        del block["tools"]
     if some(rng, 0.5):
         block["args"] = {name: demand(rng, name) for name in few(rng, NAMES, 2)}
-    if trusted and some(rng, 0.4):
+    if trusted and not messages and some(rng, 0.4):
         block["when"] = {"annotations": {hint: some(rng, 0.5) for hint in few(rng, tuple(WORST), 2)}}
     if block["effect"] == "deny":
         return block
-    return block | extras(rng, block)
+    block |= extras(rng, block)
+    if messages:  # what servers ask runs in no sandbox, and only so often
+        block.pop("sandbox", None)
+        block.setdefault("budget", {"session": 5})
+    return block
 
 
 def extras(rng: Random, block: Data) -> Data:
@@ -233,7 +243,7 @@ def content(rng: Random) -> Data:
 
 def asked(rng: Random) -> Asked:
     """Make one call, and what the session that makes it has seen."""
-    tool = rng.choice(TOOLS)
+    tool = rng.choice((*TOOLS * 4, *MESSAGES, UNKNOWN))
     given = arguments(rng)
     hints = {hint: some(rng, 0.5) for hint in few(rng, tuple(WORST))} if some(rng, 0.4) else {}
     pinned = PINS.get(tool, "") if some(rng, 0.8) else ""

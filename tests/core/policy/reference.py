@@ -31,6 +31,20 @@ EVERYTHING = LOOKS | {
     "escalate",
 }
 PROJECT = "/home/user/project"
+MESSAGES = {
+    "resources/read": {"read"},
+    "resources/subscribe": {"read"},
+    "prompts/get": {"read"},
+    "completion/complete": {"read"},
+    "logging/setLevel": {"read"},
+    "notifications/message": {"read"},
+    "roots/list": {"read"},
+    "elicitation/create": {"network-send"},
+    "sampling/createMessage": {"network-send", "spend"},
+}
+"""What each message of the protocol does that can be permitted."""
+
+ASKED_OF_CLIENTS = {"roots/list", "elicitation/create", "sampling/createMessage"}
 
 WHERE: dict[str, tuple[str, int | None, bool]] = {
     "https://api.example.com/v1": ("api.example.com", 443, True),
@@ -148,11 +162,11 @@ def one_file(policy: Data, call: Asked) -> Said:
     consenting = [(rule, standing) for rule, standing in stand if standing]
     if consenting:
         return permit(policy, connector, call, consenting)
-    if not rules and policy.get("defaults", {}).get("unknown_tool") == "ask":
+    if not rules and policy.get("defaults", {}).get("unknown_tool") == "ask" and not needs_a_rule(call.tool):
         return permit(policy, connector, call, [({"name": "unknown_tool", "effect": "ask"}, "ask")])
     grants = [rule for rule in rules if rule["effect"] != "deny"]
     why = {(r["name"], reason) for r in grants for reason in unmet(r, call, policy)} or {(None, "no-rule")}
-    if policy.get("defaults", {}).get("enforcement") != "permissive":
+    if policy.get("defaults", {}).get("enforcement") != "permissive" or needs_a_rule(call.tool):
         return Said("deny", frozenset(why))
     ran = permit(policy, connector, call, [({"name": "permissive", "effect": "allow"}, "allow")])
     return replace(ran, overlooked=ran.overlooked | why)
@@ -160,7 +174,8 @@ def one_file(policy: Data, call: Asked) -> Said:
 
 def barred(connector: Data, rules: list[Data], call: Asked) -> Iterator[Why]:
     """Say what no rule can permit: a tool that is not the pinned one, and a path to blastwall's own files."""
-    if connector.get("pin") and connector["pin"].get(call.tool) != call.fingerprint:
+    pins = {} if call.tool.startswith("mcp:") else connector.get("pin")
+    if pins and pins.get(call.tool) != call.fingerprint:
         yield None, "changed"
     if any(own(call.leads.get(path)) for rule in rules for path in paths(rule, call)):
         yield None, "constraint"
@@ -182,9 +197,20 @@ def speaks(rule: Data, connector: Data, call: Asked) -> bool:
     """Say whether a rule speaks of the tool; an untrusted server's own hints don't count."""
     supposed = WORST | (call.hints if connector.get("trust_annotations") else {})
     wanted = rule.get("when", {}).get("annotations", {})
-    return any(fits(glob, call.tool) for glob in rule["tools"]) and all(
-        supposed[hint] == value for hint, value in wanted.items()
-    )
+    return named(rule, call.tool) and all(supposed[hint] == value for hint, value in wanted.items())
+
+
+def named(rule: Data, tool: str) -> bool:
+    """Say whether a rule names a tool, or, if it is on messages, a message that can be permitted."""
+    if not tool.startswith("mcp:"):
+        return any(fits(glob, tool) for glob in rule.get("tools", ()))
+    method = tool[4:]
+    return method in MESSAGES and any(fits(glob, method) for glob in rule.get("messages", ()))
+
+
+def needs_a_rule(tool: str) -> bool:
+    """Say whether only a rule permits this: what servers ask of clients, and what nobody knows."""
+    return tool.startswith("mcp:") and (tool[4:] in ASKED_OF_CLIENTS or tool[4:] not in MESSAGES)
 
 
 def fits(glob: str, tool: str) -> bool:
@@ -443,14 +469,14 @@ def permit(policy: Data, connector: Data, call: Asked, consenting: list[tuple[Da
         return Said("deny", frozenset((rule, "ambiguous") for rule, _ in why))
     does = effects(connector, call)
     defaults = policy.get("defaults", {})
-    wished = any(rule.get("flow", {}).get("intent") for rule, _ in consenting)
+    wished = any(rule.get("flow", {}).get("intent") for rule, _ in consenting) or call.tool.startswith("mcp:")
     broken = list(session_demands(policy.get("session", {}), does, call, wished))
     pays = [charge for rule, _ in consenting for charge in rule_pays(rule, call)]
     pays += session_pays(policy.get("session", {}), does, call)
     said = Said("allow", why, next(iter(boxes), None), tuple(pays))
     refused = frozenset((rule, reason) for level, reason in broken if level == "deny" for rule, _ in why)
     if refused:
-        if defaults.get("enforcement") != "permissive":
+        if defaults.get("enforcement") != "permissive" or needs_a_rule(call.tool):
             return Said("deny", refused)
         said = replace(said, overlooked=refused)
     if top == "allow" and all(level == "deny" for level, _ in broken):
@@ -468,7 +494,14 @@ def permit(policy: Data, connector: Data, call: Asked, consenting: list[tuple[Da
 def effects(connector: Data, call: Asked) -> set[str]:
     """Say what a tool does: as described and as its own server says beyond that, or the worst."""
     entries = connector.get("effects", {}).items()
-    written = [does for globs, does in entries if any(fits(g, call.tool) for g in globs.split("|"))]
+    message = call.tool.startswith("mcp:")
+    written = [
+        does
+        for globs, does in entries
+        if any(g.startswith("mcp:") is message and fits(g, call.tool) for g in globs.split("|"))
+    ]
+    if message:
+        return set(MESSAGES.get(call.tool[4:], EVERYTHING)).union(*written)
     hints = WORST | call.hints
     if not written:
         if not connector.get("trust_annotations") or hints == WORST:

@@ -167,7 +167,8 @@ def test_what_is_left_out_has_its_documented_default():
     files = loaded.connectors["files"]
     assert loaded.state == State(Path("/state"), "process-crash", "full")
     assert (loaded.auto, loaded.approval_s, loaded.permissive) == (False, 120.0, False)
-    assert loaded.profiles == {"s": Profile("s", mask=tuple(sorted((Path("/state"), OWN))))}
+    own = tuple(sorted((Path("/state"), OWN)))
+    assert loaded.profiles == {"s": Profile("s", mask=own)}
     assert (files.rules, files.match, files.trust_annotations, files.directory) == ((), (), False, None)
-    assert files.server == Server(("c",))
+    assert files.server == Server(("c",), profile=Profile("(default)", mask=own), program_readable=True)
     assert files.screening == Screening()

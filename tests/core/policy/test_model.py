@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from blastwall.policy import containment, model, scopes
 from blastwall.policy.blocks import Block
 from blastwall.policy.containment import NetworkBlock, SandboxBlock
-from blastwall.policy.model import Constraint, Document, Hints, ScreeningBlock, ServerBlock
+from blastwall.policy.model import Constraint, Document, Hints, ScreeningBlock
 from blastwall.policy.scopes import Effect
+from blastwall.policy.servers import ServerBlock
 from blastwall.screening.settings import FAMILIES, FIXED
 from blastwall.values import Action, Annotations, Destination, Does, Lifetime, Profile, Server, Strength
 

@@ -15,7 +15,7 @@ from blastwall.policy.source import MAX_BYTES
 
 MALFORMED = [
     case
-    for name in ("malformed.yaml", "malformed_scopes.yaml")
+    for name in ("malformed.yaml", "malformed_scopes.yaml", "malformed_servers.yaml")
     for case in yaml.safe_load(Path(__file__).with_name(name).read_text(encoding="utf-8"))
 ]
 SMALLEST = b"version: 1\nconnectors: {files: {}}\n"

@@ -20,7 +20,11 @@ from blastwall.policy.source import read
 ROOT = Path(__file__).parents[3]
 SCHEMA = document_schema()
 VALIDATOR = jsonschema_rs.Draft202012Validator(SCHEMA)
-MALFORMED = yaml.safe_load(Path(__file__).with_name("malformed.yaml").read_text(encoding="utf-8"))
+MALFORMED = [
+    case
+    for name in ("malformed.yaml", "malformed_servers.yaml")
+    for case in yaml.safe_load(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+]
 
 SEMANTIC = [
     "stands twice",
@@ -56,6 +60,34 @@ SEMANTIC = [
     "nested deeper",
     "must be a whole number",
     "is no address",
+    "covers no message",
+    "a person's time",
+    "messages have no annotations",
+    "runs in no sandbox",
+    "could be pinned",
+    "this goes with",
+    "a URL takes",
+    "how a started server",
+    "older than the modern era",
+    "is not encrypted",
+    "reads alike",
+    "no secret stands in a policy",
+    "which sets it",
+    "no name of a header",
+    "is for other hosts",
+    "comes from `credential` or from `oauth`",
+    "is no scope",
+    "says nothing about versions",
+    "means that there is no sandbox",
+    "can be reached by others",
+    "no path for an endpoint",
+    "write the port under `port`",
+    "a Host header is compared",
+    "name the `credential`",
+    "has a query",
+    "no connector ",
+    "the rule does not ",
+    "nothing of this connector runs",
 ]
 """What the messages say of mistakes that a schema can't see: it looks at one value at a time."""
 
