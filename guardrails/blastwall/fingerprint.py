@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Mapping
 
-from blastwall.frozen import canonical, digest, freeze
+from blastwall.frozen import Json, canonical, digest, freeze
 
 READ = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
 """The parts of a definition that count, by MCP's names. `_meta` and `icons` don't: no model reads them, and
 servers change them from one start to the next. `execution` is not passed on."""
+
+
+PROMPT_READ = ("name", "title", "description", "arguments")
+"""The same of a prompt's definition."""
 
 
 def fingerprint(definition: Mapping[str, object]) -> str:
@@ -18,10 +22,20 @@ def fingerprint(definition: Mapping[str, object]) -> str:
         NotJson: when it has no exact JSON form.
 
     """
-    read = {key: definition[key] for key in READ if definition.get(key) is not None}
+    return digest(canonical(counting(definition)))
+
+
+def counting(definition: Mapping[str, object], parts: tuple[str, ...] = READ) -> Json:
+    """Give the parts of a definition that count.
+
+    Raises:
+        NotJson: when they have no exact JSON form.
+
+    """
+    read = {key: definition[key] for key in parts if definition.get(key) is not None}
     if isinstance(hints := read.get("annotations"), Mapping):
         read["annotations"] = {hint: value for hint, value in hints.items() if value is not None}
-    return digest(canonical(freeze(read)))
+    return freeze(read)
 
 
 class Definition:

@@ -15,8 +15,15 @@ from typing import TypeVar
 from blastwall.errors import PolicyError, Problem
 from blastwall.paths import resolve, state_directory
 from blastwall.policy import Policy, parse
+from blastwall.policy.connector import Connector
 from blastwall.policy.layers import Layered
+from blastwall.policy.rules import Rule
 from blastwall.policy.source import MAX_BYTES
+from blastwall.trust.owners import exposed
+from blastwall.trust.projects import ProjectFile, config_directory, project_of
+from blastwall.trust.reading import NotReadable, read_untrusted
+from blastwall.trust.store import NotTrusted, Store, directory_of_trust
+from blastwall.values import Profile
 
 ORGANISATION = Path("/etc/blastwall/blastwall.yaml")
 """The layer of whoever runs this machine. Where it is there, it narrows every policy that is loaded."""
@@ -42,19 +49,34 @@ _Mark = tuple[int, ...] | None
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """One layer: its name as it was given, for messages, and where it is, whatever the current folder."""
+    """One layer.
+
+    Attributes:
+        name: As it was given, for messages.
+        path: Where it is, whatever the current folder.
+        project: What it is of a project; None for the user's own word.
+
+    """
 
     name: str
     path: Path
+    project: ProjectFile | None = None
+
+    @property
+    def place(self) -> Path:
+        """Where it really stands. A project's file was read where no link leads, and stays where it was."""
+        return self.path if self.project else Path(os.path.realpath(self.path))
 
 
 def load(path: str | os.PathLike[str], *narrowing: str | os.PathLike[str]) -> Policy | Layered:
     """Load a policy file, and the layers that may only take away from it.
 
     Relative paths in a file start from its own folder. `ORGANISATION` is a further layer where it exists.
+    A `ProjectFile` must be trusted; any other file is the user's word, and refused where others could have
+    written it.
 
     Raises:
-        PolicyError: when one can't be read, or for every mistake in all of them at once.
+        PolicyError: when one can't be read or is not trusted, or for every mistake in all of them at once.
 
     """
     files = _files((path, *narrowing))
@@ -66,8 +88,9 @@ class Watched:
     """A policy whose files are looked at again and again. All of a change comes into force, or none of it.
 
     What can't be loaded leaves the last good policy in force and is said loudly. So is what is only read
-    at the start: the state block, and each server with its sandbox, which stay as they run. A file that
-    is gone counts as broken, the organisation's too: replacing a file must not open a gap.
+    at the start: the state and proxy blocks, and each server with its sandbox, which stay as they run. A
+    file that is gone counts as broken, the organisation's too: replacing a file must not open a gap. A
+    `ProjectFile` that changed is not taken over until it is trusted again.
 
     Write a new file and rename it over the old one. One that is written in place is left alone until it
     has not changed for `LOOK_S`; a writer that pauses for longer may get a part of it into force.
@@ -163,8 +186,9 @@ def _files(given: Sequence[str | os.PathLike[str]], *, organisation: bool = True
     """Name the layers, the primary first; a file that is given twice counts once."""
     found: dict[str, _File] = {}
     for path in given:
-        file = _File(str(path), Path(os.path.abspath(path)))
-        found.setdefault(os.path.realpath(file.path), file)
+        project = path if isinstance(path, ProjectFile) else None
+        file = _File(str(path), Path(os.path.abspath(path)), project)
+        found.setdefault(str(file.place), file)
     files = tuple(found.values())
     return (*files, *_organisation(files)) if organisation else files
 
@@ -184,12 +208,21 @@ def _organisation(given: tuple[_File, ...]) -> tuple[_File, ...]:
 
 
 def _marks(files: tuple[_File, ...]) -> tuple[_Mark, ...]:
-    return tuple(_mark(file.path) for file in files)
+    return tuple(_mark_here(file.path) if file.project else _mark(file.path) for file in files)
 
 
 def _mark(path: Path) -> _Mark:
+    return _mark_of(path, follow=True)
+
+
+def _mark_here(path: Path) -> _Mark:
+    """Mark what stands at a place: where a project's link leads is not even looked at."""
+    return _mark_of(path, follow=False)
+
+
+def _mark_of(path: Path, *, follow: bool) -> _Mark:
     try:
-        status = os.stat(path)
+        status = os.stat(path, follow_symlinks=follow)
     except OSError:
         return None
     if not stat.S_ISREG(status.st_mode):
@@ -208,13 +241,14 @@ def _contents(files: tuple[_File, ...], known: Mapping[_File, bytes]) -> tuple[b
 
 def _content(file: _File, known: bytes | None) -> bytes:
     """Read a file that did not change meanwhile; of a pipe, give what is known of it already."""
+    if file.project:
+        return _of_project(file, file.project)
     if known is not None and _mark(file.path) == ():
         return known
     try:
         for _ in range(_ATTEMPTS):
             before = _mark(file.path)
-            with file.path.open("rb") as stream:
-                content = stream.read(MAX_BYTES + 1)
+            content = _own(file)
             if _mark(file.path) == before:
                 return content
     except OSError as error:
@@ -224,11 +258,36 @@ def _content(file: _File, known: bytes | None) -> bytes:
     )
 
 
+def _own(file: _File) -> bytes:
+    """Read a file that is the user's word. Who else can write it would speak with the user's voice."""
+    with file.path.open("rb") as stream:
+        status = os.fstat(stream.fileno())
+        if stat.S_ISREG(status.st_mode) and (why := exposed(status)):
+            raise PolicyError([_problem(file, f"can't be believed: {why}")])
+        return stream.read(MAX_BYTES + 1)
+
+
+def _of_project(file: _File, project: ProjectFile) -> bytes:
+    """Read a project's file once; what was read is what is trusted, and used."""
+    try:
+        found = read_untrusted(file.path, file.path.parent if project.acts else project_of(file.path))
+        return Store().require(found) if project.acts else found.content
+    except NotReadable as error:
+        raise PolicyError([_problem(file, str(error))]) from None
+    except NotTrusted as error:
+        raise PolicyError([_problem(file, str(error).removeprefix(f"{file.path} "))]) from None
+
+
 def _parsed(
     files: tuple[_File, ...], contents: tuple[bytes, ...], in_use: tuple[Path, ...] = ()
 ) -> tuple[Policy, ...]:
-    """Compile all layers. No sandbox of any may touch the file of another, or the state folder in use."""
-    places = tuple(Path(os.path.realpath(file.path)) for file in files)
+    """Compile all layers.
+
+    No sandbox of any, and no tool, may touch the file of another, the state folder in use, what the user
+    trusts, or the user's settings.
+    """
+    places = tuple(file.place for file in files)
+    trusted = tuple(Path(os.path.realpath(place)) for place in (directory_of_trust(), config_directory()))
     parsed: list[Policy] = []
 
     def compiled(file: _File, place: Path, content: bytes) -> None:
@@ -238,12 +297,52 @@ def _parsed(
             directory=place.parent,
             state=parsed[0].state.directory if parsed else state_directory(),
             resolve=resolve,
-            beside=(*places, *in_use),
+            beside=(*places, *in_use, *trusted),
         )
-        parsed.append(policy)
+        parsed.append(_sandboxed(policy, parsed[0]) if file.project and parsed else policy)
 
     _every([partial(compiled, *layer) for layer in zip(files, places, contents, strict=True)])
     return tuple(parsed)
+
+
+def _sandboxed(layer: Policy, primary: Policy) -> Policy:
+    """Give a project's layer the sandboxes of the policy that grants, which its own could be wider than.
+
+    Raises:
+        PolicyError: when it names one that nothing of the same connector runs in there.
+
+    """
+    connectors: dict[str, Connector] = {}
+    problems: list[Problem] = []
+    for name, connector in layer.connectors.items():
+        granted = _profiles(primary.connector(name))
+        wanted = {rule.profile.name for rule in connector.rules if rule.profile}
+        problems += [_no_choice(layer.file, name, box) for box in sorted(wanted - granted.keys())]
+        rules = (_in(rule, granted) for rule in connector.rules)
+        connectors[name] = replace(connector, rules=tuple(rules))
+    if problems:
+        raise PolicyError(problems)
+    return replace(layer, connectors=connectors)
+
+
+def _in(rule: Rule, granted: Mapping[str, Profile]) -> Rule:
+    return replace(rule, profile=granted.get(rule.profile.name)) if rule.profile else rule
+
+
+def _profiles(connector: Connector | None) -> Mapping[str, Profile]:
+    """Give the sandboxes that something of a connector runs in, by name."""
+    if connector is None:
+        return {}
+    used = [rule.profile for rule in connector.rules]
+    used.append(connector.server.profile if connector.server else None)
+    return {profile.name: profile for profile in used if profile}
+
+
+def _no_choice(file: str, connector: str, box: str) -> Problem:
+    message = (
+        f"a project can't choose the sandbox {box}: nothing of {connector} runs in it by your own policy"
+    )
+    return Problem(file, 0, 0, f"connectors.{connector}.rules", message)
 
 
 def _layered(primary: Policy, narrowing: Sequence[Policy]) -> Policy | Layered:
@@ -263,13 +362,16 @@ def _as_running(policy: Policy, running: Policy) -> tuple[Policy, tuple[Problem,
 
     if policy.state != running.state:
         differs("defaults.state")
+    if policy.front != running.front:
+        differs("proxy")
     connectors = dict(policy.connectors)
     for name in sorted(policy.servers.keys() | running.servers.keys()):
         if policy.servers.get(name) != running.servers.get(name):
             differs(f"connectors.{name}.server")
             if name in connectors:
                 connectors[name] = replace(connectors[name], server=running.servers.get(name))
-    return replace(policy, connectors=connectors, state=running.state), tuple(waiting)
+    running_parts = replace(policy, connectors=connectors, state=running.state, front=running.front)
+    return running_parts, tuple(waiting)
 
 
 def _problem(file: _File, message: str) -> Problem:

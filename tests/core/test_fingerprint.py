@@ -2,7 +2,7 @@
 
 import pytest
 
-from blastwall.fingerprint import Definition, fingerprint
+from blastwall.fingerprint import PROMPT_READ, Definition, counting, fingerprint
 from blastwall.frozen import NotJson, freeze
 
 TOOL = {
@@ -84,3 +84,11 @@ def test_a_definition_is_looked_at_when_needed_and_once():
 @pytest.mark.parametrize("describe", [lambda: {"name": object()}, lambda: 1 / 0])
 def test_a_definition_that_can_not_be_read_matches_no_pin(describe):
     assert Definition(describe).fingerprint == ""
+
+
+def test_of_a_prompt_count_what_a_model_reads():
+    prompt = {"name": "ask", "description": "Asks.", "arguments": [{"name": "who", "required": True}]}
+    same = prompt | {"title": None, "_meta": {"build": 7}, "icons": []}
+    assert counting(same, PROMPT_READ) == counting(prompt, PROMPT_READ) == freeze(prompt)
+    for change in ({"title": "Ask"}, {"description": "Asks all."}, {"arguments": []}):
+        assert counting(prompt | change, PROMPT_READ) != counting(prompt, PROMPT_READ)

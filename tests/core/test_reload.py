@@ -25,7 +25,7 @@ version: 1
 defaults: {state: {directory: state}}
 connectors:
   one: {server: {command: serve, sandbox: box}}
-  two: {server: {command: serve}}
+  two: {server: {command: serve, sandbox: none}}
 sandboxes: {box: {timeout_s: 10}}
 """
 
@@ -389,9 +389,9 @@ def test_a_look_waits_for_nobody(told, file):
     [
         ("directory: state}", "directory: other}", ["defaults.state", "connectors.one.server"]),
         ("state}", "state, durability: power-loss}", ["defaults.state"]),
-        ("two: {server: {command: serve}}", "two: {server: {command: other}}", ["connectors.two.server"]),
-        ("two: {server: {command: serve}}", "two: {}", ["connectors.two.server"]),
-        ("two: {server: {command: serve}}", "three: {}", ["connectors.two.server"]),
+        ("serve, sandbox: none", "other, sandbox: none", ["connectors.two.server"]),
+        ("two: {server: {command: serve, sandbox: none}}", "two: {}", ["connectors.two.server"]),
+        ("two: {server: {command: serve, sandbox: none}}", "three: {}", ["connectors.two.server"]),
         ("two: {", "three: {server: {command: x}}\n  two: {", ["connectors.three.server"]),
         ("timeout_s: 10", "timeout_s: 20", ["connectors.one.server"]),
         ("sandbox: box", "env: {A: b}", ["connectors.one.server"]),
@@ -435,7 +435,8 @@ def profiles(policy):
 def test_what_waits_is_told_at_every_change_until_it_is_as_it_runs(clock, file):
     file.write_text(RUNNING)
     told = Told(clock, file)
-    for text in (RUNNING.replace("serve}", "other}"), RUNNING.replace("serve}", "other}") + "#", RUNNING):
+    other = RUNNING.replace("serve, sandbox: none", "other, sandbox: none")
+    for text in (other, other + "#", RUNNING):
         swap(file, text)
         assert {name: s.command for name, s in told.later().servers.items()} == {
             "one": ("serve",),

@@ -49,5 +49,5 @@ def verify(log: Log = None, policy: Policy = None, expect: Expect = None, as_jso
 
 
 def _default(policy: str | None) -> Path:
-    state = policy_or_stop(policy).state.directory if policy else state_directory()
+    state = policy_or_stop(policy, acts=False).state.directory if policy else state_directory()
     return state / "audit.jsonl"

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from blastwall.cli.output import AsJson, Exit, emit, err, out
-from blastwall.cli.policies import as_dict
+from blastwall.cli.policies import as_dict, shown
 from blastwall.errors import PolicyError, Problem
 from blastwall.policyfile import load
 
@@ -17,7 +17,7 @@ def check(files: Files, as_json: AsJson = False) -> None:
     problems: list[Problem] = []
     for file in files:
         try:
-            policy = load(file)
+            policy = load(shown(file))
         except PolicyError as error:
             problems.extend(error.problems)
             continue

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from blastwall.advice.compare import AnyPolicy
 from blastwall.cli.output import AsJson, Exit, PolicyFiles, emit, err, out
-from blastwall.cli.policies import as_dict, policy_or_stop
+from blastwall.cli.policies import AnyFile, as_dict, looked_at, policy_or_stop
 from blastwall.errors import PolicyError, Problem
 from blastwall.policy.explain import plain
 from blastwall.policy.source import read
@@ -38,15 +38,16 @@ class _Played:
 
 def check_recordings(
     files: Files = None,
-    policy: PolicyFiles = ["blastwall.yaml"],  # noqa: B006  # typer reads it once
+    policy: PolicyFiles = [],  # noqa: B006  # typer copies it
     as_json: AsJson = False,
 ) -> None:
     """Walk recordings through a policy; nothing is run. Exit 1 when a call does not come out as expected.
 
     The examples that the policy's rules carry are checked as well: a policy with a wrong one does not load.
     """
-    loaded = policy_or_stop(*policy, as_json=as_json)
-    examples = sum(map(_examples, policy))
+    files_of_policy = looked_at(policy)
+    loaded = policy_or_stop(*policy, as_json=as_json, acts=False)
+    examples = sum(map(_examples, files_of_policy))
     played: list[_Played] = []
     problems: list[Problem] = []
     for file in files or []:
@@ -64,7 +65,7 @@ def check_recordings(
             problems=[as_dict(problem) for problem in problems],
         )
     else:
-        _tell(" and ".join(policy), examples, played, problems)
+        _tell(" and ".join(map(str, files_of_policy)), examples, played, problems)
     raise typer.Exit(Exit.POLICY if problems else Exit.FOUND if failed else Exit.OK)
 
 
@@ -72,7 +73,7 @@ def _played(policy: AnyPolicy, file: str, steps: tuple[Step, ...]) -> _Played:
     return _Played(file, tuple(replay(policy, steps)))
 
 
-def _examples(policy: str) -> int:
+def _examples(policy: AnyFile) -> int:
     """Count the examples that the rules of a policy file carry; they held when it was loaded."""
     data = read(Path(policy).read_text(encoding="utf-8-sig")).data
     rules = [rule for block in data["connectors"].values() for rule in block.get("rules", [])]

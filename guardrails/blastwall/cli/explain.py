@@ -36,7 +36,7 @@ Recorded = Annotated[
 def explain(
     call: Call = None,
     arguments: Arguments = "{}",
-    policy: PolicyFiles = ["blastwall.yaml"],  # noqa: B006  # typer reads it once
+    policy: PolicyFiles = [],  # noqa: B006  # typer copies it
     after: After = None,
     prompt: Said = "",
     record: Recorded = "",
@@ -46,7 +46,7 @@ def explain(
     """Explain what the policy says of one call. Exit 0 when it would run unasked, 1 when not."""
     if bool(call) is bool(record):
         raise typer.BadParameter("name one call: CONNECTOR.TOOL with its arguments, or --record")
-    loaded = policy_or_stop(*policy, as_json=as_json)
+    loaded = policy_or_stop(*policy, as_json=as_json, acts=False)
     if record:
         asked, explained = _of_log(loaded, log or loaded.state.audit_path, record)
     else:

@@ -29,7 +29,7 @@ def learn(log: Log = None, policy: Policies = None, as_json: AsJson = False) -> 
     A tool that may destroy something or reach somebody is proposed as `ask`. What a rule denies is never
     proposed. Exit 1 when there is nothing to propose.
     """
-    loaded = policy_or_stop(*policy, as_json=as_json) if policy else None
+    loaded = policy_or_stop(*policy, as_json=as_json, acts=False) if policy else None
     path = log or (loaded.state.audit_path if loaded else state_directory() / "audit.jsonl")
     listed = _records(policy[0]) if policy else {}
     records = [Records.of(name, entries) for name, entries in listed.items()]

@@ -52,7 +52,7 @@ def lint(
     Give it the tools that the connectors have, and it finds patterns that match none of them and arguments
     that they don't take.
     """
-    policy = policy_or_stop(file, *(over or []), as_json=as_json)
+    policy = policy_or_stop(file, *(over or []), as_json=as_json, acts=False)
     primary, narrowing = (policy.primary, policy.narrowing) if isinstance(policy, Layered) else (policy, ())
     source = read(Path(file).read_text(encoding="utf-8-sig"))
     known = _merged([*_listed(primary, tools or []), *(_seen(log) if log else ())])

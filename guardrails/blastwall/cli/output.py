@@ -7,6 +7,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from blastwall.policy.explain import plain
+
 SCHEMA = 1
 """Version of the shape of `--json` output; raised when a field changes its meaning or goes."""
 
@@ -28,7 +30,10 @@ PolicyFile = Annotated[str, typer.Option("--policy", "-p", metavar="FILE", help=
 PolicyFiles = Annotated[
     list[str],
     typer.Option(
-        "--policy", "-p", metavar="FILE", help="The policy file; each further one can only take away."
+        "--policy",
+        "-p",
+        metavar="FILE",
+        help="The policy file, instead of the one in force here; each further one can only take away.",
     ),
 ]
 
@@ -41,5 +46,7 @@ def emit(**fields: Any) -> None:
 def stop(code: Exit, message: str = "") -> NoReturn:
     """Leave with a code, after one line on stderr."""
     if message:
-        err.print(message, style="bold red", markup=False)
+        # It may name a file or a key that somebody else chose.
+        shown = "\n".join(map(plain, message.split("\n")))
+        err.print(shown, style="bold red", markup=False)
     raise typer.Exit(code)

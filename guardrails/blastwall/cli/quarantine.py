@@ -56,5 +56,5 @@ def show(name: Id, policy: Policy = None, as_json: AsJson = False) -> None:
 
 def _quarantine(policy: str | None) -> Quarantine:
     if policy:
-        return Quarantine(policy_or_stop(policy).state.quarantine_path)
+        return Quarantine(policy_or_stop(policy, acts=False).state.quarantine_path)
     return Quarantine(state_directory() / "quarantine")

@@ -109,10 +109,10 @@ def _destination(text: str) -> Destination:
 
 
 def _named(policy: str | None, name: str | None) -> tuple[Profile, Mapping[str, Credential]]:
-    if policy is None or name is None:
-        raise typer.BadParameter("--policy and --sandbox go together")
-    loaded = policy_or_stop(policy)
+    if name is None:
+        raise typer.BadParameter("--policy needs --sandbox: which of its profiles?")
+    loaded = policy_or_stop(*([policy] if policy else []))
     if name not in loaded.profiles:
         names = ", ".join(loaded.profiles) or "none"
-        raise typer.BadParameter(f"no sandbox {name!r} in {policy} (there are: {names})")
+        raise typer.BadParameter(f"no sandbox {name!r} in {loaded.file} (there are: {names})")
     return loaded.profiles[name], loaded.credentials
