@@ -92,7 +92,7 @@ sandboxes:
 """
 FILES_CONNECTOR = """\
   files:
-    server: {command: NODE, args: [SERVER, ROOT/project]}
+    server: {command: NODE, args: [SERVER, ROOT/project], sandbox: none}
     rules:
       - id: read
         effect: allow

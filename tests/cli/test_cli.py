@@ -186,7 +186,8 @@ class TestRun:
         assert "there are: scratch" in result.stderr
 
     def test_half_a_profile(self, blastwall):
-        assert blastwall("run", "-s", "scratch", "--", "true").exit_code == 2
+        assert blastwall("run", "-s", "scratch", "--", "true").exit_code == 3, "it is not trusted"
+        assert blastwall("run", "-p", "blastwall.yaml", "--", "true").exit_code == 2
 
     def test_a_workspace_that_can_not_be(self, blastwall):
         result = blastwall("run", "--workspace", "nowhere", "--", "true")

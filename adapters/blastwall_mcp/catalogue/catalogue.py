@@ -1,223 +1,288 @@
-"""The tools of every upstream under their exposed names: what a client sees, what it doesn't, and why."""
+"""What every upstream offers, under its exposed name: what a client sees, what it doesn't, and why."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import anyio
-import mcp_types as types
-from pydantic import ValidationError
 
 from blastwall.errors import BackendError
-from blastwall.fingerprint import fingerprint
-from blastwall.frozen import Json, NotJson, freeze
 from blastwall.policy import Layered, Policy
-from blastwall.screening import json_schema
-from blastwall.values import WORST_CASE, Action, Annotations, OutputCheck, ToolCall, ToolOutput
-from blastwall_mcp._names import SEPARATOR, exposed
-from blastwall_mcp._upstream import Upstream
+from blastwall.values import Reason
+from blastwall_mcp.catalogue.claims import Links, Template
+from blastwall_mcp.catalogue.entries import SORTS, Entry, Kind, barred, permitted
+from blastwall_mcp.catalogue.forms import fits
+from blastwall_mcp.catalogue.names import owner
+from blastwall_mcp.catalogue.offers import Offer, merged, sections
+from blastwall_mcp.catalogue.shadows import NAMED, Shadows
+from blastwall_mcp.catalogue.shelf import Pinning, Shelf, Upstream, Withdrawn
 
-MAX_TOOLS = 10_000
-"""Tools of one server that are taken in. The rest is dropped with a word in the log."""
+PATIENCE_S = 5.0
+"""How long servers are waited for before it is said what they can do. A later one counts as one with all."""
+
+_BY_URI: tuple[Kind, ...] = ("resources", "templates")
+
+MOST_TOLD = 10_000
+"""Different things that are told to the operator, once each."""
+
+Index = dict[tuple[Kind, str], Entry]
+"""Entries by kind and exposed name."""
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One tool.
+class Catalogue:
+    """What all upstreams of one principal and one set of client capabilities offer.
 
-    Attributes:
-        connector: Whose it is.
-        tool: Its name there.
-        listed: What the client is told of it.
-        annotations: What it says of itself.
-        fingerprint: That of its definition, as the server gave it; only where the policy pins the connector.
-        check_input: Says how arguments break its schema.
-        check_output: Says how a result breaks its output schema, if it declares one.
-        barred: Why the client is not told of it and no call of it runs, apart from what the policy says.
-
+    Everything is fetched when it is first needed and again when it may have changed. A server that fails
+    loses only its own.
     """
 
-    connector: str
-    tool: str
-    listed: types.Tool | None = None
-    annotations: Annotations = WORST_CASE
-    fingerprint: str = ""
-    check_input: OutputCheck | None = None
-    check_output: OutputCheck | None = None
-    barred: BackendError | None = None
+    def __init__(
+        self,
+        policy: Callable[[], Policy | Layered],
+        upstreams: Mapping[str, Upstream],
+        pinning: Pinning | None = None,
+        offered: Mapping[str, str] | None = None,
+    ) -> None:
+        """Fetch nothing yet.
 
+        Args:
+            policy: Gives the policy in force, which may change.
+            upstreams: By connector.
+            pinning: Holds those connectors to what they showed at first of which the policy wants that.
+            offered: The capabilities that each server is told of, in canonical JSON: its pins are for these.
 
-@dataclass(slots=True)
-class _Shelf:
-    """What one connector's server listed, at which version of its list, and under which policy."""
-
-    version: tuple[int, str] = (-1, "")
-    entries: Mapping[str, Entry] = field(default_factory=dict)
-    lock: anyio.Lock = field(default_factory=anyio.Lock)
-
-
-class Catalogue:
-    """The tools of all upstreams, fetched when first needed and again when they may have changed."""
-
-    def __init__(self, policy: Callable[[], Policy | Layered], upstreams: Mapping[str, Upstream]) -> None:
-        """Fetch nothing yet. `policy` gives the one in force, which may change."""
-        self._policy = policy
-        self._upstreams = upstreams
-        self._shelves = {connector: _Shelf() for connector in upstreams}
-
-    async def tools(self) -> list[types.Tool]:
-        """Give the tools of which some call could run. A server that fails only loses its own."""
-        await self._refresh_all()
-        names = {name for shelf in self._shelves.values() for name in shelf.entries}
-        found = [self._named(name) for name in sorted(names)]
-        return [e.listed for e in found if e and e.listed and not e.barred and self._permitted(e)]
-
-    async def find(self, name: str) -> Entry | None:
-        """Give the tool of this exposed name, or None if there is none.
-
-        A tool whose server can't be asked is an entry without a schema, barred: the policy still judges
-        the call, and the attempt is recorded.
         """
-        known = self._named(name)
-        connector, _, tool = (known.connector, "", known.tool) if known else name.partition(SEPARATOR)
-        if connector not in self._shelves:
-            await self._refresh_all()  # an altered name tells nothing of its connector
-            return self._named(name)
+        self._policy = policy
+        able = offered or {}
+        self._shelves = {
+            name: Shelf(name, upstream, policy, pinning, able.get(name, "{}"))
+            for name, upstream in upstreams.items()
+        }
+        self._all = tuple(self._shelves.values())
+        self._links = Links()
+        self._found: Index = {}
+        self._lists: dict[tuple[Kind, str | None], tuple[Policy | Layered, Index, list[dict[str, Any]]]] = {}
+        self._templates: list[tuple[Entry, Template]] = []
+        self._contested: set[str] = set()
+        self._shadows = Shadows((), ())
+        self._told: set[str] = set()
+        self._surveyed = self._waited = False
+
+    async def listing(self, kind: Kind, version: str | None = None) -> list[dict[str, Any]]:
+        """Give the definitions of one kind of which some use could run, under their exposed names.
+
+        They are the servers' own, in their order; nobody may change them.
+
+        Args:
+            kind: What is listed.
+            version: The client's protocol version: what has no form in it is left out.
+
+        """
+        await self._refresh_all(kind)
+        policy, index = self._policy(), self._index()
+        known = self._lists.get((kind, version))
+        if known is None or known[0] is not policy or known[1] is not index:
+            known = policy, index, self._listed(policy, index, kind, version)
+            self._lists[kind, version] = known
+        return list(known[2])
+
+    def _listed(
+        self, policy: Policy | Layered, index: Index, kind: Kind, version: str | None
+    ) -> list[dict[str, Any]]:
+        return [
+            entry.listed
+            for (of, _), entry in index.items()
+            if of == kind
+            and entry.listed is not None
+            and permitted(policy, entry)
+            and (version is None or self._fits(entry, version))
+        ]
+
+    def _fits(self, entry: Entry, version: str) -> bool:
+        if fits(entry, version):
+            return True
+        self._tell(f"{entry.exposed} is hidden: it has no form in protocol version {version}")
+        return False
+
+    async def find(self, kind: Kind, name: str) -> Entry | None:
+        """Give what has this exposed name (a resource: this URI), or None if there is nothing.
+
+        Something whose server can't be asked is an entry that is barred: the policy still judges the use
+        of it, and the attempt is recorded.
+        """
+        if kind in NAMED:
+            return await self._named(kind, name)
+        if kind == "resources":
+            return await self._resource(name)
+        await self._refresh_all(kind)
+        return self._index().get((kind, name))
+
+    def known(self, name: str) -> Entry | None:
+        """Give the tool of this exposed name if it was listed already, without asking anybody."""
+        return self._index().get(("tools", name))
+
+    def remember_links(self, connector: str, result: Any) -> None:
+        """Remember the resources that an output of a connector points to, so that they may be read."""
+        self._links.remember(connector, result)
+
+    async def capabilities(self) -> dict[str, Any]:
+        """Give the capabilities of all servers of which the policy permits some use."""
+        await self._wait()
+        return merged(map(self._offer, self._all))
+
+    async def instructions(self) -> str:
+        """Give what the servers say of themselves, a section for each connector that may speak."""
+        await self._wait()
+        self._index()
+        policy = self._policy()
+        spoken = []
+        for shelf in self._all:
+            if not shelf.instructions or not self._some_use(policy, shelf):
+                continue
+            if why := self._shadows.spoken(shelf.connector, shelf.speech):
+                self._tell(f"the instructions of connector {shelf.connector} are left out: {why}")
+                continue
+            spoken.append((shelf.connector, shelf.instructions))
+        return sections(spoken)
+
+    async def _named(self, kind: Kind, name: str) -> Entry | None:
+        known = self._index().get((kind, name))
+        connector = known.connector if known else owner(name, self._shelves, self._policy().front.separator)
+        if connector is None:
+            await self._refresh_all(kind)  # an altered name tells nothing of its connector
+            return self._index().get((kind, name))
         try:
-            await self._refresh(connector)
+            await self._shelves[connector].refresh(kind)
         except BackendError as error:
-            return Entry(connector, tool, barred=error)
-        return self._named(name)
+            return self._unsure(known or self._unknown(connector, kind, name), error)
+        return self._index().get((kind, name))
 
-    def _named(self, name: str) -> Entry | None:
-        found = [shelf.entries[name] for shelf in self._shelves.values() if name in shelf.entries]
-        if len(found) > 1:
-            return _barred(found[0].connector, found[0].tool, f"two connectors have a tool named {name}")
-        return found[0] if found else None
+    def _unknown(self, connector: str, kind: Kind, name: str) -> Entry:
+        """Make an entry of what could only be of this connector by its name."""
+        own = name.removeprefix(connector + self._policy().front.separator)
+        return Entry(connector, kind, own, name)
 
-    def _permitted(self, entry: Entry) -> bool:
-        return self._policy().permits(entry.connector, entry.tool, entry.annotations, entry.fingerprint)
+    def _unsure(self, entry: Entry, error: BackendError) -> Entry:
+        """Make an entry that says why its server does not serve it now."""
+        reason = Reason.CHANGED if isinstance(error, Withdrawn) else Reason.BACKEND_FAILED
+        return Entry(entry.connector, entry.kind, entry.name, entry.exposed, barred=error, reason=reason)
 
-    async def _refresh_all(self) -> None:
-        async def one(connector: str) -> None:
+    async def _resource(self, uri: str) -> Entry | None:
+        claimed = self._claimed(uri)
+        if claimed is None or not self._surveyed:
+            for kind in _BY_URI:
+                await self._refresh_all(kind)
+            self._surveyed = True
+            return self._claimed(uri)
+        try:
+            for kind in _BY_URI:
+                await self._shelves[claimed.connector].refresh(kind)
+        except BackendError as error:
+            return self._unsure(claimed, error)
+        return self._claimed(uri)
+
+    def _claimed(self, uri: str) -> Entry | None:
+        """Give a resource that exactly one connector lists, else has a template for, else linked to."""
+        index = self._index()
+        if uri in self._contested:
+            return None
+        if listed := index.get(("resources", uri)):
+            return listed
+        policy = self._policy()
+        matching = {entry.connector: entry for entry, template in self._templates if template.matches(uri)}
+        linking = [name for name in self._links.claimants(uri) if name in self._shelves]
+        for claims in (
+            [replace(e, kind="resources", name=uri, exposed=uri, listed=None) for e in matching.values()],
+            [Entry(connector, "resources", uri, uri) for connector in linking],
+        ):
+            if claims:
+                return self._only(policy, claims)
+        return None
+
+    def _only(self, policy: Policy | Layered, claims: list[Entry]) -> Entry | None:
+        """Give the one claim on a URI; if there are several, the one that the policy permits any use of."""
+        able = [entry for entry in claims if permitted(policy, entry)] or claims
+        if len(able) == 1:
+            return able[0]
+        names = " and ".join(sorted(entry.connector for entry in able))
+        self._tell(f"nobody gets the resource {able[0].name[:200]!r}: connectors {names} claim it")
+        return None
+
+    def _index(self) -> Index:
+        """Give all that is listed, by exposed name, each held against all others."""
+        if any(shelf.fresh for shelf in self._all):
+            self._found = self._held(self._policy())
+            for shelf in self._all:
+                shelf.fresh = False
+        return self._found
+
+    def _held(self, policy: Policy | Layered) -> Index:
+        entries = [entry for shelf in self._all for entry in shelf.entries()]
+        self._shadows = Shadows(self._shelves, entries, policy.front.separator)
+        self._templates = []
+        found: Index = {}
+        claims: dict[tuple[Kind, str], list[Entry]] = {}
+        for entry in map(self._unshadowed, entries):
+            claims.setdefault((entry.kind, entry.exposed), []).append(entry)
+            if entry.kind == "templates":
+                self._templates.append((entry, Template(entry.name)))
+        for place, claiming in claims.items():
+            if settled := self._settled(policy, claiming):
+                found[place] = settled
+        self._contested = {name for kind, name in claims.keys() - found.keys() if kind == "resources"}
+        return found
+
+    def _settled(self, policy: Policy | Layered, claims: list[Entry]) -> Entry | None:
+        """Give what stands under a name: what only one has, or a resource that only one may serve."""
+        if len(claims) > 1 and claims[0].kind in NAMED:
+            return barred(claims[0], f"several connectors have one that is named {claims[0].exposed}")
+        return self._only(policy, claims)
+
+    def _unshadowed(self, entry: Entry) -> Entry:
+        if entry.barred or not (why := self._shadows.why(entry)):
+            return entry
+        self._tell(f"{SORTS[entry.kind].word} {entry.exposed} is hidden: {why}")
+        return barred(entry, why)
+
+    def _tell(self, what: str) -> None:
+        """Tell the operator, once."""
+        if what not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(what)
+            log.warning("%s", what)
+
+    def _offer(self, shelf: Shelf) -> Offer:
+        policy = self._policy()
+        tools = [entry for entry in shelf.entries() if entry.kind == "tools"]
+        usable = not tools or any(permitted(policy, entry) for entry in tools)
+        return Offer(shelf.declared, usable, partial(policy.permits, shelf.connector))
+
+    def _some_use(self, policy: Policy | Layered, shelf: Shelf) -> bool:
+        """Say whether a client could have any use of the connector."""
+        if any(not entry.barred and permitted(policy, entry) for entry in shelf.entries()):
+            return True
+        messages = {sort.message for sort in SORTS.values() if sort.capability in (shelf.declared or {})}
+        return any(policy.permits(shelf.connector, message) for message in messages if message)
+
+    async def _wait(self) -> None:
+        """Wait for the servers, but not for ever, and once: what is asked for later finds out by itself."""
+        if not self._waited:
+            with anyio.move_on_after(PATIENCE_S):
+                await self._refresh_all("tools")
+            self._waited = True
+
+    async def _refresh_all(self, kind: Kind) -> None:
+        async def one(shelf: Shelf) -> None:
             try:
-                await self._refresh(connector)
+                await shelf.refresh(kind)
             except BackendError as error:
-                log.warning("the tools of connector %s are hidden: %s", connector, error)
-                self._shelves[connector].entries = {}
+                self._tell(f"nothing of connector {shelf.connector} is shown: {error}")
+                if not isinstance(error, Withdrawn):
+                    shelf.drop()
 
         async with anyio.create_task_group() as group:
-            for connector in self._shelves:
-                group.start_soon(one, connector)
-
-    async def _refresh(self, connector: str) -> None:
-        upstream, shelf = self._upstreams[connector], self._shelves[connector]
-        await upstream.ensure()
-        if shelf.version == (upstream.version, self._policy().digest):
-            return
-        async with shelf.lock:
-            policy = self._policy()
-            version = upstream.version, policy.digest
-            if shelf.version == version or policy.connector(connector) is None:
-                return  # a connector that a reload took out has nothing that is permitted
-            listed = await upstream.list_tools()
-            shelf.entries = self._shelve(policy, connector, listed)
-            shelf.version = version
-
-    def _shelve(
-        self, policy: Policy | Layered, connector: str, listed: list[dict[str, Any]]
-    ) -> Mapping[str, Entry]:
-        if len(listed) > MAX_TOOLS:
-            log.warning("connector %s lists %d tools; only %d are kept", connector, len(listed), MAX_TOOLS)
-        shelf: dict[str, Entry] = {}
-        for definition in listed[:MAX_TOOLS]:
-            entry = _entry(policy, connector, definition)
-            if entry is None:
-                log.warning("connector %s lists something that is no tool; it is dropped", connector)
-                continue
-            name = exposed(connector, entry.tool)
-            if name in shelf:
-                entry = _barred(connector, entry.tool, f"the connector has two tools named {name}")
-            shelf[name] = entry
-        self._tell_barred(self._shelves[connector].entries, shelf)
-        return shelf
-
-    def _tell_barred(self, before: Mapping[str, Entry], now: Mapping[str, Entry]) -> None:
-        """Tell the operator of hidden tools, once each."""
-        for name, entry in now.items():
-            known = before.get(name)
-            if entry.barred and not (known and known.barred):
-                log.warning("tool %s is hidden: %s", name, entry.barred)
-
-
-def _entry(policy: Policy | Layered, connector: str, definition: dict[str, Any]) -> Entry | None:
-    try:
-        tool = types.Tool.model_validate(definition, by_name=False)
-        frozen = freeze(definition)
-    except (ValidationError, NotJson):
-        return None
-    pinned = fingerprint(definition) if policy.pins(connector) else ""
-    if families := _markers(policy, connector, tool.name, frozen):
-        why = f"its description carries markers ({', '.join(families)})"
-        return _barred(connector, tool.name, why, pinned)
-    try:
-        check_input = json_schema(tool.input_schema)
-        check_output = _structured(tool.output_schema)
-    except ValueError:
-        return _barred(connector, tool.name, "its schema is none that can be checked here", pinned)
-    # Tasks are not proxied, so no tool may offer them.
-    listed = tool.model_copy(update={"name": exposed(connector, tool.name), "execution": None})
-    return Entry(connector, tool.name, listed, _annotations(tool), pinned, check_input, check_output)
-
-
-def _markers(policy: Policy | Layered, connector: str, tool: str, definition: Json) -> Iterable[str]:
-    """Screen all that a client would read of a tool: its names, descriptions and schemas."""
-    call = ToolCall.of(connector, tool, {})
-    screened = policy.screen(call, ToolOutput(definition))
-    if screened.action is Action.PASS:
-        return ()
-    return sorted({finding.family for finding in screened.findings})
-
-
-def _barred(connector: str, tool: str, why: str, pinned: str = "") -> Entry:
-    """Make an entry that only serves to say why the tool can't be used."""
-    error = BackendError(f"this tool can't be used: {why}; do without it")
-    return Entry(connector, tool, fingerprint=pinned, barred=error)
-
-
-def _annotations(tool: types.Tool) -> Annotations:
-    """Read a tool's hints; one that is missing means MCP's default for it, which is the worst case."""
-    hints = tool.annotations or types.ToolAnnotations()
-    given = {
-        "readOnlyHint": hints.read_only_hint,
-        "destructiveHint": hints.destructive_hint,
-        "idempotentHint": hints.idempotent_hint,
-        "openWorldHint": hints.open_world_hint,
-    }
-    stated = {name: hint for name, hint in given.items() if hint is not None}
-    return Annotations(
-        read_only=stated.get("readOnlyHint", WORST_CASE.read_only),
-        destructive=stated.get("destructiveHint", WORST_CASE.destructive),
-        idempotent=stated.get("idempotentHint", WORST_CASE.idempotent),
-        open_world=stated.get("openWorldHint", WORST_CASE.open_world),
-        stated=frozenset(stated),
-    )
-
-
-def _structured(schema: dict[str, Any] | None) -> OutputCheck | None:
-    """Check a whole result against the schema of its structured content, unless it reports a failure."""
-    if schema is None:
-        return None
-    check = json_schema(schema)
-
-    def structured(result: Json) -> str | None:
-        if not isinstance(result, Mapping) or result.get("isError") is True:
-            return None
-        if "structuredContent" not in result:
-            return "the tool declares an output schema and gave no structured content"
-        return check(result["structuredContent"])
-
-    return structured
+            for shelf in self._all:
+                group.start_soon(one, shelf)

@@ -21,7 +21,9 @@ from mcp.client.stdio import get_default_environment
 from blastwall.errors import BackendError
 from blastwall.sandbox.running import Running
 from blastwall.values import Profile, Server
-from blastwall_mcp._lines import Reader, Writer, connect, is_pipe, reading
+from blastwall_mcp.upstreams.programs import files
+from blastwall_mcp.wire.pipes import is_pipe, reading
+from blastwall_mcp.wire.wire import Wire, connect
 
 GRACE_S = 0.5
 """Seconds between closing a server's stdin, asking it to end, and killing it. Clients wait 2 s for us."""
@@ -44,7 +46,7 @@ Launch = Callable[..., AbstractContextManager[Running]]
 @asynccontextmanager
 async def spawn(
     connector: str, server: Server, profile: Profile | None, launch: Launch
-) -> AsyncGenerator[tuple[Reader, Writer]]:
+) -> AsyncGenerator[Wire]:
     """Run a server process, inside `profile` if there is one, and speak to it over its pipes.
 
     Leaving the block ends the server and all that it started, gently first. If this process dies in any way,
@@ -58,19 +60,27 @@ async def spawn(
     if profile is None:
         starting: AbstractContextManager[Running] = _unconfined(connector, server)
     else:
-        inside = replace(profile, env=(*profile.env, *server.env), timeout_s=_LIFELONG_S)
-        starting = launch(server.command, inside)
+        starting = launch(server.command, _inside(server, profile))
     async with _in_a_thread(starting) as running:
-        reader, writer = await connect(running.stdout, _pipe(running.stdin), connector)
+        wire = await connect(running.stdout, _pipe(running.stdin), connector)
         remarks = asyncio.create_task(_remarks(running.stderr, connector))
         try:
-            yield reader, writer
+            yield wire
         finally:
             remarks.cancel()
             with anyio.CancelScope(shield=True):
-                await writer.aclose()
+                wire.pipes.close_sink()
                 await _end(running)
-                await reader.aclose()
+                await wire.aclose()
+
+
+def _inside(server: Server, profile: Profile) -> Profile:
+    """Give the profile that a server runs in."""
+    read = profile.read
+    if server.program_readable:
+        path = get_default_environment().get("PATH", os.defpath)
+        read = (*read, *files(server.command, server.directory, path))
+    return replace(profile, read=read, env=(*profile.env, *server.env), timeout_s=_LIFELONG_S)
 
 
 @asynccontextmanager
@@ -208,7 +218,7 @@ async def _remarks(stream: IO[bytes], connector: str) -> None:
 
 
 @asynccontextmanager
-async def front() -> AsyncGenerator[tuple[Reader, Writer]]:
+async def front() -> AsyncGenerator[Wire]:
     """Speak to the client over our own stdin and stdout, which nothing else can reach meanwhile.
 
     Raises:
@@ -222,12 +232,11 @@ async def front() -> AsyncGenerator[tuple[Reader, Writer]]:
     with ExitStack() as stack:
         source = stack.enter_context(os.fdopen(_take(0, os.O_RDONLY), "rb", 0))
         sink = stack.enter_context(os.fdopen(_take(1, None), "wb", 0))
-        reader, writer = await connect(source, sink, "the client")
+        wire = await connect(source, sink, "the client")
         try:
-            yield reader, writer
+            yield wire
         finally:
-            await reader.aclose()
-            await writer.aclose()
+            await wire.aclose()
 
 
 def _take(descriptor: int, instead: int | None) -> int:

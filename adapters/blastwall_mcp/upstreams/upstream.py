@@ -1,78 +1,103 @@
-"""One upstream server: its process, its session, and what becomes of both when something breaks."""
+"""One upstream server: what is asked of it, what it asks and tells, and what that means for both sides."""
 
-import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, assert_never
+from functools import partial
+from time import monotonic
+from typing import Any
 
 import anyio
 import mcp_types as types
-from anyio.abc import TaskGroup
-from mcp.client.session import ClientSession, IncomingMessage
-from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost, listen
-from mcp.shared.dispatcher import CallOptions, ProgressFnT
+from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
-from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
-from pydantic import ValidationError
+from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
 
 from blastwall.errors import BackendError
-from blastwall.values import Profile, Server
-from blastwall_mcp._lines import Reader
-from blastwall_mcp._stdio import Launch, spawn
-from blastwall_mcp._version import IDENTITY
+from blastwall.values import Server
+from blastwall_mcp.upstreams.flights import Asker, Flight, Improper, OnMessage, Round, nobody, severity
+from blastwall_mcp.upstreams.hooks import Hooks, Key, UpstreamError
+from blastwall_mcp.upstreams.keeper import Keeper, Live, Tenant
+from blastwall_mcp.upstreams.listening import LIST_CHANGES
+from blastwall_mcp.upstreams.offered import Offered
+from blastwall_mcp.wire.channel import Closed, Options, SessionLost
+
+__all__ = ["Hooks", "Key", "Offered", "Upstream", "UpstreamError"]
 
 MAX_PAGES = 100
-"""Pages of a tool list that are followed; a server whose list never ends is refused."""
+"""Pages of a list that are followed; a server whose list never ends is refused."""
 
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 5.0
-"""How long a server that broke twice in a row is left alone: it doubles with each further time."""
+MAX_ROUNDS = 16
+"""How often a server may want more input for one request."""
 
-log = logging.getLogger(__name__)
+NEXT_ROUND_S = 0.05
+LONGEST_ROUND_S = 0.25
+"""How long a server is left alone that only says that it is not done: it doubles with each further time."""
 
-
-class _Live:
-    """A session that answers."""
-
-    def __init__(self, dispatcher: JSONRPCDispatcher, reader: Reader, session: ClientSession) -> None:
-        """Take what the handshake said. `meta` is what the server's era wants in every request."""
-        self.dispatcher = dispatcher
-        self.reader = reader
-        self.meta = _envelope(session)
-        self.lists_tools = _tools(session) is not None
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """One start of the server, which several callers may wait for."""
-
-    settled: anyio.Event = field(default_factory=anyio.Event)
-    outcome: _Live | BackendError | None = None
+_NOTICES = LIST_CHANGES | {
+    "notifications/message",
+    "notifications/resources/updated",
+    "notifications/elicitation/complete",
+}
+"""What a server may tell of its own accord, besides what is about single requests."""
 
 
 class Upstream:
-    """The server of one connector inside one profile, started when needed and again after it broke.
+    """The server of one connector, for one principal and capability set, inside one profile.
+
+    It is started when needed, again after it broke, and ended when nobody needed it for a while.
 
     Attributes:
-        connector: Whose server it is.
-        version: Grows whenever its list of tools may have changed: at every start, and when it says so.
+        key: Which one it is.
+        version: Grows whenever any of its lists may have changed: at every start, and when it says so.
 
     """
 
-    def __init__(
-        self, connector: str, server: Server, profile: Profile | None, tasks: TaskGroup, launch: Launch
-    ) -> None:
-        """Start nothing yet. The process lives in `tasks` and ends with them."""
-        self.connector = connector
+    def __init__(self, key: Key, server: Server, keeper: Keeper, hooks: Hooks) -> None:
+        """Start nothing yet."""
+        self.key = key
         self.version = 0
         self._server = server
-        self._profile = profile
-        self._tasks = tasks
-        self._launch = launch
-        self._attempt: _Attempt | None = None
-        self._pause_s = 0.0
-        self._not_before = 0.0
+        self._keeper = keeper
+        self._hooks = hooks
+        self._flights: dict[Flight, None] = {}
+        self._uris: dict[str, int] = {}
+        self._level = ""
+        keeper.serve(Tenant(self._asked, self._told, self._started, self._changed, self._busy))
+
+    def __str__(self) -> str:
+        return str(self._keeper)
+
+    @property
+    def connector(self) -> str:
+        """Whose server it is."""
+        return self.key.connector
+
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        """What it said at its last start that it can do, as it came."""
+        return self._keeper.hello.capabilities
+
+    @property
+    def instructions(self) -> str:
+        """What it said to models."""
+        return self._keeper.hello.instructions
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """Its name and version, as it said them."""
+        return self._keeper.hello.info
+
+    @property
+    def protocol(self) -> str:
+        """The protocol version that it speaks."""
+        return self._keeper.hello.version
+
+    @property
+    def modern(self) -> bool:
+        """Whether it is of the modern era."""
+        return self._keeper.hello.modern
+
+    # --- What it is asked ---------------------------------------------------------------------------------
 
     async def ensure(self) -> None:
         """Start the server unless it runs.
@@ -82,208 +107,294 @@ class Upstream:
             SandboxUnavailable: it can't be confined as the policy says.
 
         """
-        await self._live()
+        await self._keeper.live()
 
-    async def list_tools(self) -> list[dict[str, Any]]:
-        """Fetch the definitions of its tools, as they came, page by page.
+    async def request(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        on_progress: ProgressFnT | None = None,
+        on_message: OnMessage | None = None,
+        asker: Asker | None = None,
+        limit_s: float | None = None,
+    ) -> dict[str, Any]:
+        """Ask the server something and give its result as it came. A cancelled caller cancels its work too.
+
+        Args:
+            method: What to ask.
+            params: With what. A `_meta` in it is replaced.
+            meta: What goes along, nothing of it about the connection but perhaps a log level.
+            on_progress: Hears how far it is.
+            on_message: Hears its log messages meanwhile; else they are notices like others.
+            asker: Answers what it asks meanwhile.
+            limit_s: How long it may take; `call_s` of the policy unless said.
+
+        Raises:
+            BackendError: there is no answer; the message names the connector and says what to do.
+            UpstreamError: it refuses.
+
+        """
+        live = await self._keeper.live()
+        meta = dict(meta or {})
+        level = meta.pop(types.LOG_LEVEL_META_KEY, "") or self._level
+        limit = (limit_s, "start_s") if limit_s else (self._server.call_s, "call_s")
+        flight = Flight(asker, on_progress, on_message, level, *limit)
+        self._flights[flight] = None
+        try:
+            await self._heed(live, level)
+            asked = {**(params or {}), "_meta": meta}
+            try:
+                return await self._rounds(live, flight, method, asked)
+            except SessionLost:  # it was not seen, so it may be asked again
+                return await self._rounds(await self._keeper.live(), flight, method, asked)
+        except SessionLost as error:
+            raise BackendError(self._keeper.stopped(live.channel, error.why)) from None
+        finally:
+            flight.land()
+            del self._flights[flight]
+            self._keeper.used = monotonic()
+
+    async def pages(self, method: str, key: str) -> list[dict[str, Any]]:
+        """Fetch a whole list, as it came, page by page.
 
         Raises:
             BackendError: it does not answer properly.
+            UpstreamError: it refuses.
 
         """
-        live = await self._live()
         found: list[dict[str, Any]] = []
         params: dict[str, Any] = {}
-        for _ in range(MAX_PAGES if live.lists_tools else 0):
-            page = await self._request(live, "tools/list", params, self._server.start_s, None)
-            tools = page.get("tools")
-            if not isinstance(tools, list):
-                raise BackendError(f"the server of connector {self.connector} gave no list of tools")
-            found += tools
+        for _ in range(MAX_PAGES):
+            page = await self.request(method, params, limit_s=self._server.start_s)
+            listed = page.get(key)
+            if not isinstance(listed, list):
+                raise BackendError(f"{self} gave no list of {key}")
+            found += listed
             params = {"cursor": page.get("nextCursor")}
             if not isinstance(params["cursor"], str):
+                if method == "tools/list":
+                    (await self._keeper.live()).headers.learn(found)
                 return found
-        if live.lists_tools:
-            raise BackendError(f"the server of connector {self.connector} lists more than {MAX_PAGES} pages")
-        return found
+        raise BackendError(f"{self} lists more than {MAX_PAGES} pages")
 
-    async def call(
-        self,
-        tool: str,
-        arguments: dict[str, Any],
-        meta: Mapping[str, Any],
-        on_progress: ProgressFnT | None,
+    async def notify(self, method: str, params: Mapping[str, Any] | None = None) -> None:
+        """Tell the server something, if it runs."""
+        if (live := self._keeper.running()) is not None:
+            told = {**(params or {}), "_meta": live.hello.envelope} if live.hello.envelope else params
+            await live.channel.notify(method, told, {"headers": live.headers.of(method, {})})
+
+    async def subscribe(self, uri: str) -> None:
+        """Let the server say when a resource changes; raises like `request`."""
+        self._uris[uri] = self._uris.get(uri, 0) + 1
+        if self._uris[uri] > 1:
+            return
+        try:
+            live = await self._keeper.live()
+            if live.hello.modern:
+                await self._listen(live)
+            else:
+                await self.request("resources/subscribe", {"uri": uri})
+        except BaseException:
+            self._uris.pop(uri, None)
+            raise
+        if live.hello.modern and uri not in live.listening.honored:
+            await self.unsubscribe(uri)
+            raise UpstreamError(types.INVALID_PARAMS, "the server takes no subscription to this resource")
+
+    async def unsubscribe(self, uri: str) -> None:
+        """Let the server no longer say so, once nobody wants it; raises like `request`."""
+        live = self._keeper.running()
+        if not self._forget(uri) or live is None:
+            return
+        if live.hello.modern:
+            await self._listen(live)
+        else:
+            await self.request("resources/unsubscribe", {"uri": uri})
+
+    async def set_level(self, level: str) -> None:
+        """Set from which level on log messages are wanted; raises like `request`."""
+        live = await self._keeper.live()
+        self._level = ""
+        if not live.hello.modern:
+            await self.request("logging/setLevel", {"level": level})
+        self._level = level
+
+    async def aclose(self) -> None:
+        """End it for good."""
+        await self._keeper.aclose()
+
+    # --- How it is asked ----------------------------------------------------------------------------------
+
+    async def _rounds(
+        self, live: Live, flight: Flight, method: str, params: dict[str, Any]
     ) -> dict[str, Any]:
-        """Call a tool and give its result as it came. A cancelled caller cancels the server's work too.
+        pause_s = NEXT_ROUND_S
+        more: dict[str, Any] = {}
+        for _ in range(MAX_ROUNDS):
+            result = await self._exchange(live, flight, method, params | more)
+            kind = result.get("resultType", "complete")
+            if kind == "complete":
+                self._keeper.recovered()
+                return result
+            if kind != "input_required" or not live.hello.modern:
+                raise BackendError(f"{self} answered with a kind of result that blastwall does not know")
+            wanted = self._wanted(result)
+            if not wanted.questions:
+                await anyio.sleep(pause_s)
+                pause_s = min(pause_s * 2, LONGEST_ROUND_S)
+            more = await self._answers(wanted, flight)
+        raise BackendError(f"{self} asked for input more than {MAX_ROUNDS} times in the middle of one call")
 
-        Raises:
-            BackendError: there is no result; the message names the connector and says what to do.
+    def _wanted(self, result: Mapping[str, Any]) -> Round:
+        try:
+            return Round.of(result, self.key.offered)
+        except Improper as error:
+            raise BackendError(f"{self} {error}: give all that it needs in the arguments") from None
 
-        """
-        live = await self._live()
-        params = {"name": tool, "arguments": arguments, "_meta": meta}
-        result = await self._request(live, "tools/call", params, self._server.call_s, on_progress)
-        self._pause_s = 0.0
-        return result
+    async def _answers(self, wanted: Round, flight: Flight) -> dict[str, Any]:
+        try:
+            return await wanted.answered(flight.asker or nobody)
+        except MCPError as error:
+            raise BackendError(
+                f"{self} asked for more input in the middle of the call, and got none ({error.message}):"
+                " give all that it needs in the arguments"
+            ) from None
 
-    async def _request(
-        self,
-        live: _Live,
-        method: str,
-        params: dict[str, Any],
-        limit_s: float,
-        on_progress: ProgressFnT | None,
+    async def _exchange(
+        self, live: Live, flight: Flight, method: str, params: dict[str, Any]
     ) -> dict[str, Any]:
-        params["_meta"] = {**params.get("_meta", {}), **live.meta}
-        options: CallOptions = {"on_progress": on_progress} if on_progress else {}
+        """Send one request. What is wrong with the answer is said in words of ours."""
+        if live.channel.headed and live.headers.lacking(method):
+            await self.pages("tools/list", "tools")
+        meta = {**params.pop("_meta", {}), **live.hello.envelope}
+        if flight.level and live.hello.modern:
+            meta[types.LOG_LEVEL_META_KEY] = flight.level
+        if meta:
+            params["_meta"] = meta
         try:
             # Not mcp's own time limit: that one starts when the request is written, and a server that
             # does not read its stdin would never let it start.
-            with anyio.fail_after(limit_s):
-                return await live.dispatcher.send_raw_request(method, params, options)
-        except TimeoutError:
-            setting = "call_s" if method == "tools/call" else "start_s"
-            raise BackendError(
-                f"the server of connector {self.connector} gave no answer within {limit_s:g} s:"
-                f" ask for less at once, or raise `{setting}` in the policy"
-            ) from None
-        except MCPError as error:
-            if live.reader.ended.is_set():
-                raise BackendError(self._stopped(live.reader)) from None
-            raise BackendError(
-                f"the server of connector {self.connector} answered with protocol error {error.code}:"
-                " check the tool's name and its arguments"
-            ) from None
-
-    def _stopped(self, reader: Reader) -> str:
-        why = f": {reader.fault}" if reader.fault else " before it answered"
-        return (
-            f"the server of connector {self.connector} stopped{why}; it is started again with the next"
-            " call, and whether this one had an effect is not known"
-        )
-
-    async def _live(self) -> _Live:
-        attempt = self._attempt
-        if attempt is None or (_over(attempt) and anyio.current_time() >= self._not_before):
-            attempt = self._attempt = _Attempt()
-            self._tasks.start_soon(self._run, attempt)
-        if not attempt.settled.is_set():  # waiting costs a turn of the event loop even when there is no need
-            await attempt.settled.wait()
-        match attempt.outcome:
-            case _Live(reader=reader) as live:
-                if reader.ended.is_set():
-                    raise BackendError(self._stopped(reader))
-                return live
-            case BackendError() as error:
-                raise type(error)(str(error))
-            case None:
-                raise BackendError(f"the server of connector {self.connector} was stopped")
-            case other:
-                assert_never(other)
-
-    async def _run(self, attempt: _Attempt) -> None:
-        """Be the process's keeper from its start to its end: everything of it opens and closes here."""
-        try:
-            async with spawn(self.connector, self._server, self._profile, self._launch) as (reader, writer):
-                dispatcher = JSONRPCDispatcher(reader, writer)
-                session = ClientSession(
-                    dispatcher=dispatcher, message_handler=self._notified, client_info=IDENTITY
+            async with flight.clock():
+                return await live.channel.send_raw_request(
+                    method, params, self._options(live, flight, method, params)
                 )
-                async with session:
-                    # Set, not raised: a session wraps what is raised through it in an exception group.
-                    attempt.outcome = failure = await self._introduce(session, reader)
-                    if failure is None:
-                        self.version += 1
-                        attempt.outcome = _Live(dispatcher, reader, session)
-                        attempt.settled.set()
-                        await self._attend(session, reader)
-                        log.warning("%s", self._stopped(reader))
-        except BackendError as error:
-            attempt.outcome = error
-        except Exception as error:  # its keeper must not take the other servers down
-            attempt.outcome = BackendError(
-                f"the server of connector {self.connector} broke ({type(error).__name__}):"
-                " see the proxy's stderr, then try again"
-            )
-            log.debug("the server of connector %s broke", self.connector, exc_info=error)
-        finally:
-            self._not_before = anyio.current_time() + self._pause_s
-            self._pause_s = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, self._pause_s * 2))
-            attempt.settled.set()
+        except TimeoutError:
+            raise BackendError(
+                f"{self} gave no answer within {flight.limit_s:g} s:"
+                f" ask for less at once, or raise `{flight.setting}` in the policy"
+            ) from None
+        except SessionLost:
+            raise
+        except Closed as error:
+            raise BackendError(self._keeper.stopped(live.channel, error.why)) from None
+        except MCPError as error:
+            raise UpstreamError(error.code, error.message, error.data) from None
 
-    async def _introduce(self, session: ClientSession, reader: Reader) -> BackendError | None:
-        """Shake hands in the server's own era, or say what is wrong."""
+    def _options(self, live: Live, flight: Flight, method: str, params: Mapping[str, Any]) -> Options:
+        options: Options = {"on_progress": flight.on_progress} if flight.on_progress else {}
+        if live.channel.headed:
+            options["headers"] = live.headers.of(method, params)
+            options["on_request"] = partial(self._asked, flight=flight)
+            options["on_notify"] = partial(self._told, flight=flight)
+        return options
+
+    async def _heed(self, live: Live, level: str) -> None:
+        """Tell a legacy server of a level that a request wants: it knows none of single requests."""
+        told = bool(self._level) and severity(level) >= severity(self._level)
+        if not level or told or live.hello.modern or "logging" not in live.hello.capabilities:
+            return
+        self._level = level
+        with suppress(UpstreamError):  # what was asked for is not its log
+            await self.request("logging/setLevel", {"level": level})
+
+    async def _listen(self, live: Live) -> None:
+        """Let a modern server speak of the resources that are wanted now."""
         try:
             with anyio.fail_after(self._server.start_s):
-                await _negotiate(session)
+                await live.listening.want(frozenset(self._uris))
         except TimeoutError:
-            return BackendError(
-                f"the server of connector {self.connector} did not answer within {self._server.start_s:g} s"
-                " of its start: check its `command`, or raise `start_s` in the policy"
-            )
-        except (MCPError, RuntimeError, ValidationError) as error:
-            why = reader.fault or ("it ended" if reader.ended.is_set() else type(error).__name__)
-            return BackendError(
-                f"the server of connector {self.connector} can't be spoken to ({why}): check its `command`"
-                " and what it writes to stderr (the proxy shows that with log level info)"
-            )
-        return None
-
-    async def _attend(self, session: ClientSession, reader: Reader) -> None:
-        """Wait for the end, and meanwhile for word of changed tools."""
-        async with anyio.create_task_group() as group:
-            tools = _tools(session)
-            if session.discover_result is not None and tools is not None and tools.list_changed:
-                group.start_soon(self._listen, session)
-            await reader.ended.wait()
-            group.cancel_scope.cancel()
-
-    async def _listen(self, session: ClientSession) -> None:
-        """Subscribe to changes of the tool list, which modern servers tell to subscribers only."""
-        with suppress(MCPError, SubscriptionLost, ListenNotSupportedError):
-            async with listen(session, tools_list_changed=True) as events:
-                self.version += 1  # what changed before the subscription stood was told to nobody
-                async for _ in events:
-                    self.version += 1
-
-    async def _notified(self, message: IncomingMessage) -> None:
-        if isinstance(message, types.ToolListChangedNotification):
-            self.version += 1
-
-
-def _over(attempt: _Attempt) -> bool:
-    match attempt.outcome:
-        case _Live(reader=reader):
-            return reader.ended.is_set()
-        case BackendError() | None:
-            return attempt.settled.is_set()
-        case other:
-            assert_never(other)
-
-
-async def _negotiate(session: ClientSession) -> None:
-    """Probe for the modern era, then fall back to the legacy handshake, as mcp's own `Client` does."""
-    try:
-        await session.discover()
-    except (MCPError, RuntimeError, ValidationError):
-        try:
-            await session.initialize()
+            raise BackendError(
+                f"{self} did not confirm a subscription within {self._server.start_s:g} s"
+            ) from None
+        except Closed as error:
+            raise BackendError(self._keeper.stopped(live.channel, error.why)) from None
         except MCPError as error:
-            if error.code != types.UNSUPPORTED_PROTOCOL_VERSION:
-                raise
-            await session.discover()  # it is modern after all, and was only slow to answer the probe
+            raise UpstreamError(error.code, error.message, error.data) from None
+
+    def _forget(self, uri: str) -> bool:
+        """Take back one wish to hear of a resource; say whether nobody has it any more."""
+        left = self._uris.pop(uri, 0) - 1
+        if left > 0:
+            self._uris[uri] = left
+        return left == 0
+
+    # --- What it says of its own accord -------------------------------------------------------------------
+
+    async def _started(self, live: Live) -> None:
+        """Tell a server that was started again what the one before it was told."""
+        if live.hello.modern:
+            live.listening.expect(frozenset(self._uris))
+            return
+        told = [("resources/subscribe", {"uri": uri}) for uri in self._uris]
+        told += [("logging/setLevel", {"level": self._level})] if self._level else []
+        for method, params in told:
+            with suppress(MCPError):
+                await live.channel.send_raw_request(
+                    method,
+                    params,
+                    {"headers": live.headers.of(method, params), "timeout": self._server.start_s},
+                )
+
+    def _changed(self) -> None:
+        self.version += 1
+
+    def _busy(self) -> bool:
+        return bool(self._flights or self._uris)
+
+    async def _asked(
+        self, _context: Any, method: str, params: Mapping[str, Any] | None, *, flight: Flight | None = None
+    ) -> dict[str, Any]:
+        """Answer what the server asks: only what it was offered, and for the request that it is about."""
+        if method == "ping":
+            return {}
+        asked = dict(params or {})
+        if self.modern or not self.key.offered.covers(method, asked):
+            self._hooks.on_unknown(self.connector, method)
+            raise MCPError(types.METHOD_NOT_FOUND, "Method not found")
+        flight = flight or next((one for one in reversed(self._flights) if one.asker), None)
+        if flight is not None:
+            return await flight.push(method, asked)
+        return await self._hooks.on_push(self, method, asked)
+
+    async def _told(
+        self, _context: Any, method: str, params: Mapping[str, Any] | None, *, flight: Flight | None = None
+    ) -> None:
+        """Pass on what the server tells, if it may and somebody wants it."""
+        told, of = _unmarked(params or {})
+        if of is not None and (live := self._keeper.running()) and not live.listening.current(of):
+            return  # a subscription that was replaced says it once more
+        if method not in _NOTICES:
+            self._hooks.on_unknown(self.connector, method)
+        elif method == "notifications/message" and (listener := self._listener(flight)):
+            await listener.log(told)
+        elif method != "notifications/resources/updated" or self._uris:
+            self.version += method in LIST_CHANGES
+            await self._hooks.on_notice(self, method, told)
+
+    def _listener(self, flight: Flight | None) -> Flight | None:
+        if flight is not None:
+            return flight if flight.on_message else None
+        return next((one for one in reversed(self._flights) if one.on_message), None)
 
 
-def _tools(session: ClientSession) -> types.ToolsCapability | None:
-    return session.server_capabilities.tools if session.server_capabilities else None
-
-
-def _envelope(session: ClientSession) -> Mapping[str, Any]:
-    """Give what each request to a modern server carries in its `_meta`; a legacy one learnt it once."""
-    if session.discover_result is None:
-        return {}
-    return {
-        types.PROTOCOL_VERSION_META_KEY: session.protocol_version,
-        types.CLIENT_INFO_META_KEY: IDENTITY.model_dump(by_alias=True, mode="json", exclude_none=True),
-        types.CLIENT_CAPABILITIES_META_KEY: {},
-    }
+def _unmarked(params: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Take off a notification which of our subscriptions it is for."""
+    told, meta = dict(params), params.get("_meta")
+    if not isinstance(meta, dict) or SUBSCRIPTION_ID_META_KEY not in meta:
+        return told, None
+    del told["_meta"]
+    if left := {key: value for key, value in meta.items() if key != SUBSCRIPTION_ID_META_KEY}:
+        told["_meta"] = left
+    return told, meta[SUBSCRIPTION_ID_META_KEY]

@@ -1,173 +1,170 @@
-"""JSON-RPC over two pipes, one message a line: framing that survives whatever the other side writes."""
+"""JSON-RPC messages, one a line: framing and reading that survive whatever the other side writes."""
 
-import asyncio
 import json
-import logging
-import os
-import stat
-from types import TracebackType
-from typing import IO, Self
+from dataclasses import dataclass
+from typing import Any, TypeGuard
 
-import anyio
 import mcp_types as types
-from mcp.shared.message import SessionMessage
-from pydantic import ValidationError
+import msgspec
 
 MAX_LINE = 16 * 1024 * 1024
 """Longest message in bytes. The same bound as an MCP client's own read buffers need for a 12 MiB image."""
 
-MAX_NOISE = 1000
-"""Lines in a row that are no message, such as stray prints, before the connection is given up."""
+Id = int | str
 
-log = logging.getLogger(__name__)
-
-
-class Reader:
-    """The messages that arrive on a pipe (mcp's `ReadStream`). A line that is none is skipped.
-
-    Attributes:
-        ended: Set when nothing more will come.
-        fault: Why it ended, when the other side broke the framing rather than closing the pipe.
-
-    """
-
-    def __init__(self, lines: asyncio.StreamReader, transport: asyncio.BaseTransport, peer: str) -> None:
-        """Read `lines`; `peer` names the other side in the log."""
-        self.ended = anyio.Event()
-        self.fault = ""
-        self._lines = lines
-        self._transport = transport
-        self._peer = peer
-        self._noise = 0
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> SessionMessage | Exception:
-        while not self.ended.is_set():
-            line = await self._line()
-            if not line:
-                self.ended.set()
-            elif message := _message(line):
-                self._noise = 0
-                return SessionMessage(message)
-            else:
-                self._skip()
-        raise StopAsyncIteration
-
-    async def receive(self) -> SessionMessage | Exception:
-        """Give the next message, or raise `anyio.EndOfStream`."""
-        try:
-            return await anext(self)
-        except StopAsyncIteration:
-            raise anyio.EndOfStream from None
-
-    async def aclose(self) -> None:
-        """Stop reading."""
-        self.ended.set()
-        self._transport.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def _line(self) -> bytes:
-        try:
-            return await self._lines.readline()
-        except ValueError:  # how asyncio says that its limit was passed
-            self.fault = f"it sent a message of more than {MAX_LINE >> 20} MiB"
-        except OSError:
-            pass
-        return b""
-
-    def _skip(self) -> None:
-        if self._noise == 0:
-            log.warning("%s wrote a line that is no JSON-RPC message; such lines are skipped", self._peer)
-        self._noise += 1
-        if self._noise > MAX_NOISE:
-            self.fault = f"it wrote {MAX_NOISE} lines in a row that are no JSON-RPC messages"
-            self.ended.set()
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 
 
-class Writer:
-    """The messages that leave on a pipe (mcp's `WriteStream`)."""
+class TooLong(Exception):
+    """A line that passes `MAX_LINE`."""
 
-    def __init__(self, out: asyncio.StreamWriter) -> None:
-        """Write to `out`."""
-        self._out = out
 
-    async def send(self, item: SessionMessage, /) -> None:
-        """Write one message; wait while the pipe is full.
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The other side asks for something."""
+
+    id: Id
+    method: str
+    params: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """The other side tells something."""
+
+    method: str
+    params: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The other side answers a request."""
+
+    id: Id
+    result: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The other side refuses a request, or its answer can't be read."""
+
+    id: Id
+    code: int
+    message: str
+    data: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A request that can't be read, but says whom to tell."""
+
+    id: Id
+
+
+Message = Request | Notice | Answer | Failure | Broken
+
+
+class Splitter:
+    """Cuts what arrives into lines."""
+
+    def __init__(self) -> None:
+        """Have nothing yet."""
+        self._begun: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Give the lines that end in this piece.
 
         Raises:
-            anyio.BrokenResourceError: the other side is gone.
+            TooLong: one passes the limit. Nothing more can be read then.
 
         """
-        if self._out.is_closing():
-            raise anyio.ClosedResourceError
-        self._out.write(item.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
-        try:
-            await self._out.drain()
-        except OSError:
-            raise anyio.BrokenResourceError from None
-
-    async def aclose(self) -> None:
-        """Close the pipe once what was written is through."""
-        self._out.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
+        *whole, rest = data.split(b"\n")
+        if whole and self._begun:
+            whole[0] = b"".join((*self._begun, whole[0]))
+            self._begun, self._size = [], 0
+        if rest:
+            self._begun.append(rest)
+            self._size += len(rest)
+        if self._size > MAX_LINE or any(len(line) > MAX_LINE for line in whole):
+            raise TooLong
+        return whole
 
 
-async def reading(source: IO[bytes], limit: int) -> tuple[asyncio.StreamReader, asyncio.BaseTransport]:
-    """Read a pipe in the running event loop."""
-    lines = asyncio.StreamReader(limit=limit)
-    protocol = asyncio.StreamReaderProtocol(lines)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, source)
-    return lines, transport
-
-
-async def connect(source: IO[bytes], sink: IO[bytes], peer: str) -> tuple[Reader, Writer]:
-    """Speak JSON-RPC over a pair of pipes, without a thread in between."""
-    loop = asyncio.get_running_loop()
-    lines, transport = await reading(source, MAX_LINE)
-    # asyncio has no public name for "a protocol that knows flow control and nothing else".
-    protocol = asyncio.StreamReaderProtocol(asyncio.StreamReader())
-    out, _ = await loop.connect_write_pipe(lambda: protocol, sink)
-    return Reader(lines, transport, peer), Writer(asyncio.StreamWriter(out, protocol, None, loop))
-
-
-def is_pipe(descriptor: int) -> bool:
-    """Say whether the event loop can wait for this descriptor: a pipe, or a socket as Node uses for one."""
-    mode = os.fstat(descriptor).st_mode
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
-
-
-def _message(line: bytes) -> types.JSONRPCMessage | None:
+def message(line: bytes) -> Message | None:
+    """Read a line; None if it is no message."""
     try:
-        return types.jsonrpc_message_adapter.validate_json(line, by_name=False)
-    except ValidationError:
-        return _malformed_answer(line)
+        return _message(_decode(line))
+    except (ValueError, RecursionError):  # not JSON, or JSON that could not be passed on
+        return _salvaged(line)
 
 
-def _malformed_answer(line: bytes) -> types.JSONRPCError | None:
-    """Turn a broken answer that still says what it answers into an error: its caller need not wait."""
+def refusal(body: bytes, number: Id) -> Failure | None:
+    """Read an error over HTTP, which may have been written before the id of the request was read."""
     try:
-        answer = json.loads(line)
+        value = _decode(body)
     except (ValueError, RecursionError):
         return None
-    match answer:
-        case {"id": int() | str() as number} if "method" not in answer and number is not True:
-            data = types.ErrorData(code=types.INTERNAL_ERROR, message="malformed answer")
-            return types.JSONRPCError(jsonrpc="2.0", id=number, error=data)
-        case _:
-            return None
+    if not isinstance(value, dict) or value.get("id") not in (None, number, str(number)):
+        return None
+    found = _answer(value, number)
+    return found if isinstance(found, Failure) and isinstance(value.get("error"), dict) else None
+
+
+def line(value: dict[str, Any]) -> bytes:
+    """Write a message.
+
+    Raises:
+        ValueError, TypeError, RecursionError: it is no JSON.
+
+    """
+    return _encode(value) + b"\n"
+
+
+def _message(value: Any) -> Message | None:
+    if not isinstance(value, dict) or value.get("jsonrpc") != "2.0":
+        return None
+    number = value.get("id")
+    if "method" not in value:
+        return _answer(value, number) if is_id(number) else None
+    method, params = value["method"], value.get("params")
+    readable = isinstance(method, str) and (params is None or isinstance(params, dict))
+    if "id" not in value:
+        return Notice(method, params) if readable else None
+    if not is_id(number):
+        return None
+    return Request(number, method, params) if readable else Broken(number)
+
+
+def _answer(value: dict[str, Any], number: Id) -> Message:
+    result, error = value.get("result"), value.get("error")
+    if isinstance(result, dict) and "error" not in value:
+        return Answer(number, result)
+    if not isinstance(error, dict) or "result" in value:
+        return _malformed(number)
+    code, text = error.get("code"), error.get("message")
+    if not isinstance(code, int) or not isinstance(text, str):
+        return _malformed(number)
+    return Failure(number, code, text, error.get("data"))
+
+
+def _salvaged(line: bytes) -> Message | None:
+    """Find out what broken JSON answers: its caller need not wait."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    number = value.get("id") if isinstance(value, dict) else None
+    if not is_id(number):
+        return None
+    return Broken(number) if "method" in value else _malformed(number)
+
+
+def _malformed(number: Id) -> Failure:
+    return Failure(number, types.INTERNAL_ERROR, "malformed answer")
+
+
+def is_id(value: Any) -> TypeGuard[Id]:
+    """Say whether this is the id of a request: a truth value, which equals a number in Python, is none."""
+    return isinstance(value, int | str) and not isinstance(value, bool)

@@ -21,9 +21,13 @@ _COLOURS = {"allowed": "bold yellow", "asked": "cyan", "denied": "red", "moved":
 
 def compared(old: str, new: str, log: Path | None, as_json: bool) -> None:
     """Compare two policies over an audit log. Exit 1 when a call of the past would come out otherwise."""
-    before = policy_or_stop(old, as_json=as_json)
-    after = policy_or_stop(new, as_json=as_json)
-    result = compare(before, after, history(log or after.state.audit_path), resolve)
+    before = policy_or_stop(old, as_json=as_json, acts=False)
+    after = policy_or_stop(new, as_json=as_json, acts=False)
+    tell(compare(before, after, history(log or after.state.audit_path), resolve), as_json=as_json)
+
+
+def tell(result: Compared, *, as_json: bool) -> None:
+    """Tell what came of a comparison, and leave: with 1 when something would come out otherwise."""
     if as_json:
         emit(
             changes=[_as_dict(change) for change in result.changes],

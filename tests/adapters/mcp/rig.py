@@ -24,7 +24,12 @@ PATIENCE_S = 30.0
 def behind(script: str, *args: object, rules: list[Any] | None = None, **server: Any) -> dict[str, Any]:
     """Give a connector whose server is one of our scripts; everything is allowed unless said otherwise."""
     return {
-        "server": {"command": sys.executable, "args": [str(UPSTREAMS / script), *map(str, args)], **server},
+        "server": {
+            "command": sys.executable,
+            "args": [str(UPSTREAMS / script), *map(str, args)],
+            "sandbox": "none",
+            **server,
+        },
         "rules": rules or [{"id": "all", "effect": "allow", "tools": ["*"]}],
     }
 

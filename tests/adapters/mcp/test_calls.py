@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp import MCPError
-from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND
 from tests.adapters.mcp.rig import ERAS, behind, call, eventually, policy, proxied, result_of
 
 
@@ -72,16 +72,13 @@ async def test_unknown_tools_are_an_error_of_the_protocol(mode, tmp_path):
 
 
 BROKEN = {
-    "broken__raise_secret": "connector broken answered with protocol error",
     "broken__liar": "quarantine",
     "broken__silent_liar": "quarantine",
-    "broken__ask_back": "asked for more input",
+    "broken__ask_back": "asked for elicitation/create in the middle of the call, which it was not offered",
     "broken__huge": "quarantine",
     "broken__quarantined": "quarantine",
     "broken__crash": "connector broken stopped",
-    "legacy__malformed": "connector legacy answered with protocol error",
     "legacy__no_result": "no tool result",
-    "legacy__protocol_error": "connector legacy answered with protocol error -32000",
     "legacy__flood": "connector legacy stopped: it wrote 1000 lines",
     "legacy__overlong": "connector legacy stopped: it sent a message of more than 16 MiB",
 }
@@ -97,6 +94,22 @@ async def test_a_broken_server_is_a_clear_refusal_that_quotes_nothing(mode, tmp_
             assert "SECRET" not in text, tool
             # The next call finds a server that works, whatever became of the last one.
             assert await call(client, tool.partition("__")[0] + "__fine") == (False, "fine is done")
+
+
+ERRORS = {
+    "broken__raise_secret": (INTERNAL_ERROR, "Internal server error"),
+    "legacy__malformed": (INTERNAL_ERROR, "malformed answer"),
+    "legacy__protocol_error": (-32000, "the server's own words"),
+}
+
+
+@ERAS
+async def test_a_servers_own_errors_come_through(mode, tmp_path):
+    async with proxied(policy(tmp_path, SERVERS), mode) as client:
+        for tool, (code, words) in ERRORS.items():
+            with pytest.raises(MCPError) as caught:
+                await call(client, tool)
+            assert (caught.value.code, caught.value.message) == (code, words), tool
 
 
 @ERAS

@@ -29,7 +29,7 @@ from tests.core.egress.sites import SECRET, needed, running
 from blastwall.errors import BackendError
 from blastwall.sandbox import lease
 from blastwall.values import Profile, Server
-from blastwall_mcp._stdio import spawn
+from blastwall_mcp.upstreams.stdio import spawn
 
 pytestmark = NEEDS_SANDBOX
 

@@ -1,62 +1,147 @@
 """The framing survives whatever bytes arrive."""
 
-import asyncio
+import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCError
 
-from blastwall_mcp import _lines
-from blastwall_mcp._lines import Reader
+from blastwall_mcp.wire import lines as _lines
+from blastwall_mcp.wire.lines import (
+    Answer,
+    Broken,
+    Failure,
+    Notice,
+    Request,
+    Splitter,
+    TooLong,
+    line,
+    message,
+)
 
-PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n'
-
-
-class Closing(asyncio.BaseTransport):
-    def close(self):
-        pass
-
-
-def read(data: bytes, limit: int = 200) -> tuple[list[SessionMessage | Exception], Reader]:
-    async def all_of_it() -> tuple[list[SessionMessage | Exception], Reader]:
-        lines = asyncio.StreamReader(limit=limit)
-        lines.feed_data(data)
-        lines.feed_eof()
-        reader = Reader(lines, Closing(), "a test")
-        return [item async for item in reader], reader
-
-    return asyncio.run(all_of_it())
+PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
 
 
-@given(st.lists(st.binary(max_size=60).filter(lambda b: b"\n" not in b), max_size=10))
-def test_messages_are_found_between_any_noise(noise):
-    found, reader = read(b"".join(line + b"\n" + PING for line in noise))
-    pings = [m for m in found if isinstance(m, SessionMessage) and getattr(m.message, "method", "") == "ping"]
-    assert len(pings) == len(noise)
-    assert reader.ended.is_set()
-    assert reader.fault == ""
+@given(st.lists(st.binary(max_size=60).filter(lambda b: b"\n" not in b), max_size=10), st.data())
+def test_lines_are_found_however_they_are_cut(lines, data):
+    whole = b"".join(one + b"\n" for one in lines)
+    splitter, found, at = Splitter(), [], 0
+    while at < len(whole):
+        size = data.draw(st.integers(1, len(whole) - at))
+        found += splitter.feed(whole[at : at + size])
+        at += size
+    assert found == lines
 
 
-def test_a_message_without_an_end_is_none():
-    assert read(PING + PING[:-10])[0][1:] == []
+def test_a_line_without_an_end_is_none_yet():
+    splitter = Splitter()
+    assert splitter.feed(PING + b"\n" + PING) == [PING]
+    assert splitter.feed(b"\n") == [PING]
 
 
-def test_a_line_over_the_limit_ends_the_connection():
-    found, reader = read(PING + b"x" * 1000 + b"\n" + PING)
-    assert len(found) == 1
-    assert "message of more than" in reader.fault
+@pytest.mark.parametrize("pieces", [[b"x" * 201], [b"x" * 101, b"y" * 100], [b"x" * 150, b"y" * 60 + b"\n"]])
+def test_a_line_over_the_limit_is_not_kept(pieces, monkeypatch):
+    monkeypatch.setattr(_lines, "MAX_LINE", 200)
+    splitter = Splitter()
+    with pytest.raises(TooLong):
+        [splitter.feed(piece) for piece in pieces]
 
 
-def test_noise_has_a_bound(monkeypatch):
-    monkeypatch.setattr(_lines, "MAX_NOISE", 3)
-    found, reader = read(b"noise\n" * 3 + PING + b"noise\n" * 4 + PING)
-    assert len(found) == 1
-    assert "no JSON-RPC" in reader.fault
+@given(st.binary(max_size=60))
+def test_noise_is_no_message(noise):
+    found = message(noise)
+    assert found is None or isinstance(found, Broken | Failure)
 
 
-def test_a_broken_answer_still_answers():
-    (item,), _ = read(b'{"jsonrpc":"2.0","id":7,"result":[]}\n')
-    assert isinstance(item, SessionMessage)
-    assert isinstance(item.message, JSONRPCError)
-    assert item.message.id == 7
+@pytest.mark.parametrize(
+    ("text", "is_"),
+    [
+        ('{"jsonrpc":"2.0","id":1,"method":"m"}', Request(1, "m", None)),
+        ('{"jsonrpc":"2.0","id":"a","method":"m","params":{"x":[1]}}', Request("a", "m", {"x": [1]})),
+        ('{"jsonrpc":"2.0","method":"m","params":{}}', Notice("m", {})),
+        ('{"jsonrpc":"2.0","id":1,"result":{"a":1}} \r', Answer(1, {"a": 1})),
+        (
+            '{"jsonrpc":"2.0","id":1,"error":{"code":-3,"message":"no","data":[1],"more":1}}',
+            Failure(1, -3, "no", [1]),
+        ),
+    ],
+)
+def test_messages_are_read_as_they_are(text, is_):
+    assert message(text.encode()) == is_
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"jsonrpc":"2.0","id":7,"result":[]}',
+        '{"jsonrpc":"2.0","id":7,"result":null}',
+        '{"jsonrpc":"2.0","id":7}',
+        '{"jsonrpc":"2.0","id":7,"result":{},"error":{"code":1,"message":""}}',
+        '{"jsonrpc":"2.0","id":7,"error":"no"}',
+        '{"jsonrpc":"2.0","id":7,"error":{"code":"x","message":""}}',
+        '{"jsonrpc":"2.0","id":7,"error":{"code":1}}',
+        '{"jsonrpc":"2.0","id":7,"result":{"x":NaN}}',
+        '{"jsonrpc":"2.0","id":7,"result":{"x":"\\ud800"}}',
+        '{"jsonrpc":"2.0","id":7,"result":{"x":1e999}}',
+    ],
+)
+def test_a_broken_answer_still_answers(text):
+    assert message(text.encode()) == Failure(7, -32603, "malformed answer")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"jsonrpc":"2.0","id":7,"method":1}',
+        '{"jsonrpc":"2.0","id":7,"method":"m","params":[1]}',
+        '{"jsonrpc":"2.0","id":7,"method":"m","params":{"x":Infinity}}',
+    ],
+)
+def test_a_broken_request_says_whom_to_tell(text):
+    assert message(text.encode()) == Broken(7)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"[]",
+        b"1",
+        b'[{"jsonrpc":"2.0","id":1,"method":"m"}]',
+        b'{"id":1,"method":"m"}',
+        b'{"jsonrpc":"1.0","id":1,"method":"m"}',
+        b'{"jsonrpc":"2.0","id":true,"method":"m"}',
+        b'{"jsonrpc":"2.0","id":null,"method":"m"}',
+        b'{"jsonrpc":"2.0","id":1.5,"result":{}}',
+        b'{"jsonrpc":"2.0","id":[1],"result":{}}',
+        b'{"jsonrpc":"2.0","method":"m","params":[]}',
+        b'{"jsonrpc":"2.0","result":{}}',
+        b'{"jsonrpc":"2.0","id":1,"method":"\xff"}',
+        b'{"jsonrpc":"2.0","id":1,"method":"m","params":{"x":' + b"[" * 100_000,
+        b'{"jsonrpc":"2.0","id":1,"result":{"x":' + b"[" * 5000 + b"]" * 5000 + b"}}",
+        b'\xef\xbb\xbf{"jsonrpc":"2.0","method":"m"}',
+    ],
+)
+def test_what_is_no_message_is_none(text):
+    assert message(text) is None
+
+
+def test_of_two_equal_keys_one_counts_for_everybody():
+    found = message(b'{"jsonrpc":"2.0","method":"a","method":"b"}')
+    assert found == Notice("b", None)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text(), JSON))
+def test_what_is_written_is_read_equal(value):
+    sent = line({"jsonrpc": "2.0", "id": 1, "result": value})
+    assert sent.endswith(b"\n")
+    assert sent.count(b"\n") == 1
+    assert message(sent) == Answer(1, value)
+    assert json.loads(sent)["result"] == value

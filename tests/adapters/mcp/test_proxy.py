@@ -1,39 +1,21 @@
-"""The proxy's own failures, and what it needs."""
+"""What the proxy needs, and how it says that it is missing."""
 
 import subprocess
 import sys
 
-import anyio
 import pytest
-from mcp import Client, MCPError
-from tests.adapters.mcp.rig import ERAS, behind, call, policy
+from tests.adapters.mcp.rig import policy
 
+from blastwall.errors import BackendError
 from blastwall.guard import Guard
-from blastwall_mcp._proxy import Proxy
+from blastwall_mcp import serve_stdio
 
 
-class Breaking:
-    async def tools(self):
-        raise RuntimeError("SECRET-detail")
-
-    async def find(self, name):
-        raise RuntimeError("SECRET-detail")
-
-
-@ERAS
-async def test_a_failure_inside_the_proxy_is_told_without_its_words(mode, tmp_path):
-    guard = Guard.from_file(policy(tmp_path, {"good": behind("good.py", tmp_path)}))
-    async with anyio.create_task_group() as tasks:
-        proxy = Proxy(guard.current, tasks)
-        proxy._catalogue = Breaking()
-        async with Client(proxy.server(), mode=mode, cache=None) as client:
-            failed, text = await call(client, "good__echo", text="hi")
-            with pytest.raises(MCPError) as caught:
-                await client.list_tools()
-    assert failed
-    assert "check-failed" in text
-    assert "SECRET" not in text
-    assert "SECRET" not in str(caught.value)
+async def test_a_policy_without_servers_has_nothing_to_serve(tmp_path):
+    rules = [{"id": "all", "effect": "allow", "tools": ["*"]}]
+    guard = Guard.from_file(policy(tmp_path, {"it": {"rules": rules}}))
+    with pytest.raises(BackendError, match="add one to have something to serve"):
+        await serve_stdio(guard)
 
 
 def test_without_the_sdk_the_import_says_what_to_install():

@@ -36,7 +36,7 @@ async def test_the_filesystem_server_within_its_scopes(mode, filesystem_server, 
     (inside / "note.txt").write_text("a note")
     (tmp_path / "outside.txt").write_text("canary")
     # The server itself may reach the whole folder; the policy narrows that to a part of it.
-    server = {"command": filesystem_server, "args": [str(tmp_path)]}
+    server = {"command": filesystem_server, "args": [str(tmp_path)], "sandbox": "none"}
     scope = {"path": {"under": [str(inside)]}}
     narrow = [
         {"id": "read", "effect": "allow", "tools": ["read_text_file", "list_directory"], "args": scope},
@@ -77,7 +77,8 @@ def repository(tmp_path):
 
 @ERAS
 async def test_the_git_server_within_its_scopes(mode, repository, tmp_path):
-    server = {"command": sys.executable, "args": ["-m", "mcp_server_git", "--repository", str(repository)]}
+    argv = ["-m", "mcp_server_git", "--repository", str(repository)]
+    server = {"command": sys.executable, "args": argv, "sandbox": "none"}
     where = {"repo_path": {"under": [str(repository)]}}
     rules = [
         {"id": "look", "effect": "allow", "tools": ["git_log", "git_branch"], "args": where},

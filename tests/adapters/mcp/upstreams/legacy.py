@@ -25,7 +25,7 @@ def flood(request: Any) -> None:
 
 
 def protocol_error(request: Any) -> None:
-    error = {"code": -32000, "message": "SECRET-detail"}
+    error = {"code": -32000, "message": "the server's own words"}
     write({"jsonrpc": "2.0", "id": request["id"], "error": error})
 
 

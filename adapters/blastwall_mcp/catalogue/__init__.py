@@ -1,0 +1,1 @@
+"""What servers offer: named, screened, judged, pinned, and kept from misleading anybody."""

@@ -1,0 +1,1 @@
+"""What the proxy does with each message: who may, in whose name, and what comes back."""

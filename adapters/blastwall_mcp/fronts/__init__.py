@@ -1,0 +1,1 @@
+"""Where clients meet the proxy: stdin and stdout, or HTTP."""

@@ -1,0 +1,1 @@
+"""The servers behind the proxy: started, reached, supervised, spoken to in their own era."""

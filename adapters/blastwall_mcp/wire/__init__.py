@@ -1,0 +1,1 @@
+"""JSON-RPC and what carries it: pipes, and small fetches."""
