@@ -53,6 +53,7 @@ bench: $(READY)  ## measure against peers, as ratios
 	$(BIN)/python benchmarks/egress.py
 	$(BIN)/python benchmarks/policy.py
 	$(BIN)/python benchmarks/provenance.py
+	$(BIN)/python benchmarks/proxies.py
 
 clean:  ## remove what was made here
 	rm -rf $(VENV) dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,8 +1,10 @@
-"""The smallest MCP server: one tool that echoes."""
+"""The smallest MCP server: one tool that echoes. On stdio, or over HTTP on the port that is given."""
+
+import sys
 
 from mcp.server import MCPServer
 
-server = MCPServer("echo")
+server = MCPServer("echo", log_level="WARNING")
 
 
 @server.tool()
@@ -12,4 +14,7 @@ def echo(text: str) -> str:
 
 
 if __name__ == "__main__":
-    server.run("stdio")
+    if len(sys.argv) > 1:
+        server.run("streamable-http", port=int(sys.argv[1]))
+    else:
+        server.run("stdio")

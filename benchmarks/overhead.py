@@ -38,7 +38,7 @@ connectors:
   rate:
     rules: [{id: all, effect: allow, tools: ["*"], rate: {max: 1000000, per_s: 3600}}]
   echo:
-    server: {command: PYTHON, args: [SERVER]}
+    server: {command: PYTHON, args: [SERVER], sandbox: none}
     rules: [{id: all, effect: allow, tools: ["*"]}]
 """
 Row = dict[str, Any]
