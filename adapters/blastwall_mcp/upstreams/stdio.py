@@ -60,7 +60,7 @@ async def spawn(
     if profile is None:
         starting: AbstractContextManager[Running] = _unconfined(connector, server)
     else:
-        starting = launch(server.command, _inside(server, profile))
+        starting = launch(server.command, _inside(connector, server, profile))
     async with _in_a_thread(starting) as running:
         wire = await connect(running.stdout, _pipe(running.stdin), connector)
         remarks = asyncio.create_task(_remarks(running.stderr, connector))
@@ -74,12 +74,13 @@ async def spawn(
                 await wire.aclose()
 
 
-def _inside(server: Server, profile: Profile) -> Profile:
-    """Give the profile that a server runs in."""
+def _inside(connector: str, server: Server, profile: Profile) -> Profile:
+    """Give the profile that a server runs in, in which it sees its own program where the policy has it so."""
     read = profile.read
     if server.program_readable:
-        path = get_default_environment().get("PATH", os.defpath)
-        read = (*read, *files(server.command, server.directory, path))
+        env = get_default_environment()
+        _require(connector, server, env)
+        read = (*read, *files(server.command, server.directory, env.get("PATH", os.defpath)))
     return replace(profile, read=read, env=(*profile.env, *server.env), timeout_s=_LIFELONG_S)
 
 
@@ -149,7 +150,7 @@ def _unconfined(connector: str, server: Server) -> Iterator[_Unconfined]:
 
 
 def _require(connector: str, server: Server, env: Mapping[str, str]) -> None:
-    """Say that a program is missing before `setpriv` says it in its own way."""
+    """Say that a program is missing before `setpriv` or a sandbox says it in its own way."""
     program = server.command[0]
     if os.sep in program:
         program = str(Path(server.directory or ".") / program)
