@@ -170,3 +170,17 @@ def test_the_worst_case_is_nothing_to_record():
 def test_what_are_no_annotations(data):
     with pytest.raises(ValueError, match=r"no recorded|list is missing|text is missing|object is missing"):
         annotations(freeze(data))
+
+
+def test_how_it_is_written():
+    link = Link("a.example")
+    traced = (
+        Traced(("to", 0), "a.example", links=(link,)),
+        Traced(("n",), 7, links=(link,)),
+        Traced(("odd",), "odd"),
+    )
+    written = as_json(Context(traced))["traced"]
+    assert written[0]["links"] == ({"text": (0, 9), "whole": ()},)
+    assert written[1]["links"] == ({"text": "a.example", "whole": ()},)
+    assert written[2] == {"path": ("odd",), "name": True}
+    assert hints(Annotations(stated=frozenset("hgfedcba")))["stated"] == tuple("abcdefgh")
