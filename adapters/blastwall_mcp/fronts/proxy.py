@@ -29,11 +29,12 @@ async def serve_stdio(guard: Guard) -> None:
     if not guard.policy.servers:
         raise BackendError("no connector of the policy has a `server`: add one to have something to serve")
     with guard.session() as session:
-        async with front() as wire, until_terminated() as tasks, serving(guard, session, tasks) as engine:
-            client = StdioFront(engine, session, wire, guard.policy.front.era)
-            tasks.start_soon(client.warm)
-            await wire.run(client.on_request, client.on_notify)
-            await client.closed()
+        async with front() as wire, until_terminated() as tasks:
+            async with serving(guard, session, tasks) as engine:
+                client = StdioFront(engine, session, wire, guard.policy.front.era)
+                tasks.start_soon(client.warm)
+                await wire.run(client.on_request, client.on_notify)
+                await client.closed()
             tasks.cancel_scope.cancel()
 
 
