@@ -119,7 +119,7 @@ class Engine:
             result = await self._handled(client, context, method, dict(params or {}))
         except MCPError:
             raise
-        except Exception as error:
+        except Exception as error:  # told by its type only: its text may be the attacker's
             log.exception("a request for %s broke", method)
             denied = Denied(
                 Reason.CHECK_FAILED, f"the proxy broke ({type(error).__name__}): its stderr says how"

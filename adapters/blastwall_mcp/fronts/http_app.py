@@ -187,7 +187,7 @@ class Front:
                 return await self._answer(ctx, caller)
         except MCPError:
             raise
-        except Exception:
+        except Exception:  # the SDK would tell a legacy client its text
             log.exception("a message of method %s broke", ctx.method)
             raise MCPError(types.INTERNAL_ERROR, "the proxy broke: its stderr says how") from None
 

@@ -121,7 +121,7 @@ class Gate:
             await out.answer(answer)
         except Busy as busy:
             await out.answer(_busy(busy))
-        except Exception:
+        except Exception:  # what went wrong inside is nobody's business outside
             log.exception("a request broke")
             await out.answer(refusal(500, "the proxy broke: its stderr says how", types.INTERNAL_ERROR))
 
