@@ -334,5 +334,5 @@ async def _progressed(params: Mapping[str, Any], number: Id | None, opts: Option
 async def _contained(handler: Callable[[], Awaitable[None]]) -> None:
     try:
         await handler()
-    except Exception:
+    except Exception:  # one message must not end the connection
         log.exception("a message of a server broke")

@@ -395,5 +395,5 @@ def _refusal(code: int, text: str, data: Any = None) -> dict[str, Any]:
 async def _attended(handler: Callable[[], Awaitable[None]]) -> None:
     try:
         await handler()
-    except Exception:
+    except Exception:  # one notification must not end the connection
         log.exception("a notification broke")
