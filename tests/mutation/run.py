@@ -3,9 +3,10 @@
 Every mutant of a module runs against the tests that are named for it in `modules.yaml`, in a process of its own
 that ends with it. A mutant that no test notices must be explained in `explained.yaml`; else this gives 1.
 
-The tests are collected once. A mutant inside of a function is made in a fork of that process, by putting its code
-in the place of the function's. One of a constant or of a class, and one that no test noticed that way (a test may
-have called the function when it was collected), is tried again in a process that loads the module anew.
+The tests are collected once, and run once to see which of them calls which function. A mutant inside of a function
+is made in a fork of that process, by putting its code in the place of the function's, and meets the tests that call
+it, the quickest first. One of a constant or of a class, and one of a function that was called before the tests ran, is
+tried with all tests in a process that loads the module anew.
 """
 
 import argparse
@@ -17,17 +18,20 @@ import random
 import resource
 import signal
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
 import pytest
 import yaml
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[2]))
+    sys.path[:0] = [str(Path(__file__).parents[2] / part) for part in ("", "guardrails", "adapters")]
 
 from tests.mutation.mutants import Mutant, mutants
 
@@ -78,31 +82,73 @@ class Collected:
     def __init__(self, module: str, chosen: list[Mutant]) -> None:
         self.module, self.chosen = module, chosen
         self.doubtful: list[Mutant] = []
+        self.survivors: list[Mutant] = []
+        self.early: set[str] = set()
         self.limit = 0.0
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Fork for every mutant."""
-        began = time.monotonic()
-        if forked(lambda: run_all(session), 900) != 0:
+        sys.setprofile(None)
+        callers = self.callers(session)
+        if callers is None:
             return True
-        self.limit = (time.monotonic() - began) * 4 + SLACK_S
         loaded = sys.modules[f"blastwall.{self.module}"]
         for mutant in self.chosen:
             code = compile(mutant.tree(), str(path_of(self.module)), "exec") if mutant.inside else None
-            if (
-                code is None
-                or not replaceable(loaded, code, mutant.where)
-                or forked(lambda code=code: replace(loaded, code) or run_all(session), self.limit) == 0  # type: ignore[misc]
-            ):
+            function = outermost(loaded, code, mutant.where) if code else ""
+            items = callers.get(function, [])
+            if not code or not function:
                 self.doubtful.append(mutant)
+            elif not items or forked(partial(met_by, session, items, loaded, code), self.limit) == 0:
+                (self.doubtful if function in self.early else self.survivors).append(mutant)
         return True
 
+    def callers(self, session: pytest.Session) -> dict[str, list[pytest.Item]] | None:
+        """Run the tests as they are; give those that call each function, the quickest first. None if one fails."""
+        with tempfile.NamedTemporaryFile() as found:
+            began = time.monotonic()
+            if forked(lambda: profiled(session, str(path_of(self.module)), Path(found.name)), 900) != 0:
+                return None
+            self.limit = (time.monotonic() - began) * 4 + SLACK_S
+            calls: list[tuple[float, list[str]]] = yaml.safe_load(Path(found.name).read_bytes())
+        callers: dict[str, list[pytest.Item]] = {}
+        for i in sorted(range(len(calls)), key=lambda i: calls[i][0]):
+            for name in calls[i][1]:
+                callers.setdefault(name, []).append(session.items[i])
+        return callers
 
-def run_all(session: pytest.Session) -> int:
-    """Run the collected tests until one fails; give 1 if one does."""
+
+def profiled(session: pytest.Session, path: str, found: Path) -> int:
+    """Run the collected tests and write, for each, how long it took and which functions of the file it called."""
+    calls: list[list[object]] = []
+    called: set[str] = set()
+
+    note_calls(path, called)
     for i, item in enumerate(session.items):
-        after = session.items[i + 1] if i + 1 < len(session.items) else None
+        called.clear()
+        began = time.monotonic()
+        run_all(session, [item, *session.items[i + 1 : i + 2]], only=1)
+        calls.append([time.monotonic() - began, sorted(called)])
+    sys.setprofile(None)
+    found.write_text(yaml.safe_dump(calls), encoding="utf-8")
+    return int(session.testsfailed > 0)
+
+
+def note_calls(path: str, called: set[str]) -> None:
+    """From now on, keep the names of the functions of a file that are called."""
+
+    def seen(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_filename == path:
+            called.add(frame.f_code.co_qualname.partition(".<locals>")[0])
+
+    threading.setprofile(seen)
+    sys.setprofile(seen)
+
+
+def run_all(session: pytest.Session, items: list[pytest.Item], only: int | None = None) -> int:
+    """Run tests (the first ones of them `only`) until one fails; give 1 if one does."""
+    for item, after in list(zip(items, [*items[1:], None], strict=True))[:only]:
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
         if session.testsfailed:
             return 1
@@ -131,14 +177,20 @@ def codes(code: CodeType) -> Iterator[CodeType]:
                 yield from codes(constant)
 
 
-def replaceable(module: ModuleType, code: CodeType, where: str) -> bool:
-    """Say whether the function is one that can be given another code: it has a name of its own."""
+def met_by(session: pytest.Session, items: list[pytest.Item], module: ModuleType, code: CodeType) -> int:
+    """Run tests against a mutant; give 1 if one fails."""
+    replace(module, code)
+    return run_all(session, items)
+
+
+def outermost(module: ModuleType, code: CodeType, where: str) -> str:
+    """Give the name of the function that a mutant is in; none if that can't be given another code."""
     outer = [f for f in functions(module, module.__name__) if (where + ".").startswith(f.__qualname__ + ".")]
     new = [c for c in codes(code) if outer and c.co_qualname == outer[0].__qualname__]
-    return len({id(f) for f in outer}) == 1 and len(new) == 1
+    return outer[0].__qualname__ if len({id(f) for f in outer}) == 1 and len(new) == 1 else ""
 
 
-def replace(module: ModuleType, code: CodeType) -> int:
+def replace(module: ModuleType, code: CodeType) -> None:
     """Give every function of a module its mutated code."""
     new = {found.co_qualname: found for found in codes(code)}
     for function in functions(module, module.__name__):
@@ -147,7 +199,6 @@ def replace(module: ModuleType, code: CodeType) -> int:
             function.__code__ = mutated
     for value in vars(module).values():
         getattr(value, "cache_clear", lambda: None)()
-    return 0
 
 
 # --- a mutant of what a module makes when it is loaded ----------------------------------------------------
@@ -190,9 +241,12 @@ def measured(module: str, tests: list[str], chosen: list[Mutant]) -> list[Mutant
         try:
             os.close(reader)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            note_calls(str(path_of(module)), collected.early)
             code = int(pytest.main([*tests, *OPTIONS], plugins=[collected]))
-            doubtful = [chosen.index(mutant) for mutant in collected.doubtful]
-            os.write(writer, yaml.safe_dump([code, collected.limit, doubtful]).encode())
+            doubtful, sure = (
+                [chosen.index(m) for m in some] for some in (collected.doubtful, collected.survivors)
+            )
+            os.write(writer, yaml.safe_dump([code, collected.limit, doubtful, sure]).encode())
         finally:
             os._exit(code)
     os.close(writer)
@@ -201,12 +255,9 @@ def measured(module: str, tests: list[str], chosen: list[Mutant]) -> list[Mutant
     os.waitpid(pid, 0)
     if not found or found[1] == 0:
         raise SystemExit(f"{module}: its tests can't be run: {' '.join(tests)}")
-    _, limit, doubtful = found
-    return [
-        chosen[i]
-        for i in sorted(doubtful)
-        if forked(lambda i=i: anew(tests, module, chosen[i]), limit) == 0  # type: ignore[misc]
-    ]
+    _, limit, doubtful, sure = found
+    survivors = [i for i in doubtful if forked(partial(anew, tests, module, chosen[i]), limit) == 0]
+    return [chosen[i] for i in sorted(survivors + sure)]
 
 
 def explained(module: str) -> set[tuple[str, str]]:
@@ -240,6 +291,7 @@ def main() -> int:
     listed = yaml.safe_load((HERE / "modules.yaml").read_text(encoding="utf-8"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("modules", nargs="*", default=list(listed))
+    parser.add_argument("--where", help="only the mutants inside of this function")
     parser.add_argument("--sample", type=int, help="only so many mutants of each module, by chance")
     parser.add_argument("--list", action="store_true", help="count the mutants and run none")
     chosen = parser.parse_args()
@@ -256,7 +308,8 @@ def main() -> int:
         if chosen.list:
             say(f"{module}: {len(every)} mutants")
             continue
-        some = random.Random(0).sample(every, min(chosen.sample or len(every), len(every)))
+        within = [mutant for mutant in every if chosen.where in (None, mutant.where)]
+        some = random.Random(0).sample(within, min(chosen.sample or len(within), len(within)))
         unexplained += report(module, listed[module], some, len(every))
     return 1 if unexplained else 0
 
