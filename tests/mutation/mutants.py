@@ -1,7 +1,7 @@
 """Small mistakes, made one at a time: what a module would be if its author had slipped.
 
 Not mutated: documentation, type annotations, decorators, and texts with a space in them, which are for people and
-which other tests hold word by word.
+which other tests hold word by word. A `return False` does not become a `return None`: mypy refuses it.
 """
 
 import ast
@@ -55,7 +55,7 @@ class Mutant:
 
     Attributes:
         where: The class and function that it is in.
-        inside: Whether it is inside of a function, so that the module can be loaded before it is made.
+        inside: Whether it is inside of a function's body, so that the module can be loaded before it is made.
         line: Its line.
         before, after: The piece of code, as it is and as it would be.
         tree: The whole module with the mistake in it.
@@ -114,15 +114,15 @@ def _nodes(node: ast.AST, where: str, inside: bool = False) -> Iterator[tuple[as
     """Give every node that can be mutated, the function that it is in, and whether it is in one."""
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         where = f"{where}.{node.name}".lstrip(".")
-        inside = inside or isinstance(node, ast.FunctionDef)
     if isinstance(node, ast.expr | ast.stmt):
         yield node, where, inside
     for name, value in ast.iter_fields(node):
         if name in _TYPES:
             continue
+        within = inside or (name == "body" and isinstance(node, ast.FunctionDef))
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST) and not _documentation(child):
-                yield from _nodes(child, where, inside)
+                yield from _nodes(child, where, within)
 
 
 def _documentation(node: ast.AST) -> bool:
@@ -154,7 +154,7 @@ def _flow(node: ast.AST) -> Iterator[Change]:
     match node:
         case ast.If() | ast.While() | ast.IfExp():
             yield lambda n: _with(n, test=ast.UnaryOp(ast.Not(), n.test))  # type: ignore[attr-defined]
-        case ast.Return(value=ast.expr() as value) if not _none(value):
+        case ast.Return(value=ast.expr() as value) if not _nothing(value):
             yield lambda n: _with(n, value=ast.Constant(None))
         case ast.Expr() | ast.Raise():
             yield lambda n: ast.copy_location(ast.Pass(), n)
@@ -168,8 +168,9 @@ def _flow(node: ast.AST) -> Iterator[Change]:
             pass
 
 
-def _none(value: ast.expr) -> bool:
-    return isinstance(value, ast.Constant) and value.value is None
+def _nothing(value: ast.expr) -> bool:
+    """Say whether a value counts as false anyway, so that it is the type checker who tells it from None."""
+    return ast.unparse(value) in ("None", "False", "0", "''", "()", "[]", "{}")
 
 
 def _operator(i: int) -> Change:

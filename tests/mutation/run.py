@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import _lru_cache_wrapper, partial
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
@@ -126,6 +126,7 @@ def profiled(session: pytest.Session, path: str, found: Path) -> int:
 
     note_calls(path, called)
     for i, item in enumerate(session.items):
+        forget()
         called.clear()
         began = time.monotonic()
         run_all(session, [item, *session.items[i + 1 : i + 2]], only=1)
@@ -197,8 +198,16 @@ def replace(module: ModuleType, code: CodeType) -> None:
         mutated = new.get(function.__qualname__)
         if mutated is not None and len(mutated.co_freevars) == len(function.__code__.co_freevars):
             function.__code__ = mutated
-    for value in vars(module).values():
-        getattr(value, "cache_clear", lambda: None)()
+    forget()
+
+
+def forget() -> None:
+    """Empty the caches of the package: what they hold, an earlier test has called for."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "blastwall":
+            for value in vars(module).values():
+                if isinstance(value, _lru_cache_wrapper):
+                    value.cache_clear()
 
 
 # --- a mutant of what a module makes when it is loaded ----------------------------------------------------
