@@ -27,7 +27,7 @@ def spoken(text: str, candidates: Set[str]) -> Iterator[Span]:
 
     `candidates` names the encodings worth trying, as `engine.candidates` found them.
     """
-    for name in sorted(candidates):
+    for name in candidates:
         speaks = engine.speaks_squeezed if name == "spaced" else engine.speaks
         found = list(_DECODERS[name](text))
         if found and speaks("\n".join([decoded for _, _, decoded in found])):

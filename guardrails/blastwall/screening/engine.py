@@ -59,7 +59,7 @@ def speaks(text: str) -> bool:
 
 def speaks_squeezed(text: str) -> bool:
     """Say whether a text without spaces holds an override phrase."""
-    return _compiled(SQUEEZED.regex).search(text) is not None
+    return _compiled(SQUEEZED).search(text) is not None
 
 
 @cache

@@ -9,8 +9,8 @@ from blastwall.screening.fold import View
 MOST_SPANS = 20
 """Most spans listed of one pattern that cuts nothing. What is cut is always found completely."""
 
-CUT = frozenset(("ansi", "bidi", "hidden-unicode", "hidden-html", "image-exfil", "script-link"))
-"""Families of form: what they find can be cut out, and means nothing in a decoded text."""
+CUT = frozenset(("ansi", "hidden-html", "image-exfil", "script-link"))
+"""Families of form that patterns find: it can be cut out, and means nothing in a decoded text."""
 
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb\u201e"
 _ESCAPE = "\x1b"

@@ -89,11 +89,10 @@ def _is_flag(tags: str) -> bool:
 
     A country's two letters, one to three letters or digits more, then the cancel tag.
     """
-    code = message(tags[:-1]) if len(tags) > 1 else ""
+    code = message(tags)[:-1]
     return (
         tags.endswith(_CANCEL_TAG)
         and 3 <= len(code) <= 5
-        and code.isascii()
         and code.isalnum()
         and code.islower()
         and code[:2].isalpha()

@@ -80,7 +80,7 @@ _OVERRIDES = (
     # German, French, Spanish, Portuguese, Italian, Dutch, Polish, Turkish
     r"\b(?:ignorier\w*|vergiss|vergessen\s+sie|missachte\w*)(?:\s+\w+){0,3}\s+(?:vorherigen?|bisherigen?|fruheren?|"
     r"vorigen?|obigen?|vorangegangenen?)\s+(?:\w+\s+)?(?:anweisung\w*|instruktion\w*|befehle?\w*|vorgaben|regeln)",
-    r"\b(?:ignore[zr]?|oublie[zr]?|ne\s+tene?z\s+pas\s+compte\s+de)(?:\s+\w+){0,3}\s+(?:instructions?|consignes?|"
+    r"\b(?:ignore[zr]?|oublie[zr]?|ne\s+tene?z\s+pas\s+compte\s+des?)(?:\s+\w+){0,3}\s+(?:instructions?|consignes?|"
     r"directives?|ordres)\s+(?:\w+\s+)?(?:precedente?s?|anterieure?s?|ci-dessus|donnee?s|recues?)",
     r"\b(?:ignor[ae]|olvid[ae]|descart[ae]|haz\s+caso\s+omiso\s+de)(?:\s+\w+){0,3}\s+(?:instrucciones|ordenes|"
     r"indicaciones|instrucoes)(?:\s+\w+){0,2}\s+(?:anterior(?:es)?|previas|recibi\w*|antes|acima)",
@@ -265,10 +265,9 @@ PATTERNS = (
 )
 """Every expression whose match is a finding by itself."""
 
-SQUEEZED = Pattern(
-    "encoded",
+SQUEEZED = (
     r"(?:ignore|disregard|forget)(?:all|any|every|the|your|my|of)*(?:previous|prior|above|earlier)"
-    r"(?:instructions?|prompts?|rules|orders)",
+    r"(?:instructions?|prompts?|rules|orders)"
 )
 """What an override phrase looks like when the spaces between its words are gone."""
 

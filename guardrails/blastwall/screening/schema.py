@@ -65,7 +65,7 @@ def _problem(error: ValueError) -> str:
 
 def _describe(error: jsonschema_rs.ValidationError) -> str:
     """Name the path and the keyword. A key that the schema doesn't name is the output's own text: `*`."""
-    named = {step for step in (*error.schema_path, *error.evaluation_path) if isinstance(step, str)}
+    named = {*error.schema_path, *error.evaluation_path}
     path = "$"
     for step in error.instance_path:
         path += f"[{step}]" if isinstance(step, int) else f".{step if step in named else '*'}"

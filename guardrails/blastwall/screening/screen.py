@@ -44,7 +44,7 @@ def screen(output: ToolOutput, settings: Screening, source: str) -> Screened:
 
 
 def _rejected(family: str) -> Screened:
-    return Screened(Action.QUARANTINE, None, (Finding(family, "$", 0, 0, Action.QUARANTINE),))
+    return Screened(Action.QUARANTINE, None, (Finding(family, walk.ROOT, 0, 0, Action.QUARANTINE),))
 
 
 def _keeps_schema(output: ToolOutput) -> bool:

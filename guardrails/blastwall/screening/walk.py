@@ -6,6 +6,9 @@ from string import ascii_letters, digits
 
 from blastwall.frozen import MAX_DEPTH, FrozenDict, Json
 
+ROOT = "$"
+"""The path of a whole value."""
+
 _PLAIN = frozenset(ascii_letters + digits + "_-")
 _OTHER_BYTES = 8
 
@@ -67,7 +70,7 @@ def _member(key: object, item: object, texts: list[str], depth: int) -> int:
     return _collect(item, texts, depth)
 
 
-def leaves(value: Json, path: str = "$") -> Iterator[Leaf]:
+def leaves(value: Json, path: str = ROOT) -> Iterator[Leaf]:
     """Go through the strings of `value` in the order of `collect`, each with its path."""
     if isinstance(value, str):
         yield Leaf(path, value, is_key=False)

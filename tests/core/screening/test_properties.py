@@ -99,9 +99,3 @@ def test_a_span_of_the_folded_view_leads_back_to_its_characters(text, data):
 @given(st.characters(exclude_categories=["Cs"]))
 def test_a_fold_is_its_own_fold(char):
     assert "".join(map(fold, fold(char))) == fold(char)
-
-
-def test_few_and_many_disguises_are_folded_alike():
-    letters = "".join(chr(0xFF41 + n) for n in range(26))
-    assert View(letters, []).text == "abcdefghijklmnopqrstuvwxyz"
-    assert "".join(View(letter, []).text for letter in letters) == "abcdefghijklmnopqrstuvwxyz"

@@ -41,6 +41,7 @@ def test_problem_names_path_and_keyword_and_nothing_of_the_value(value, problem)
     ("schema", "word"),
     [
         ({"type": "nonsense"}, r"at \$\.type: "),
+        ({"properties": {"a": {"type": "nonsense"}}}, r"at \$\.properties\.a\.type: "),
         ({"$ref": "#/$defs/none"}, r"at \$: .*none"),
         ({"pattern": "(("}, r"at \$\.pattern: .*regex"),
         ({"type": float("nan")}, ""),

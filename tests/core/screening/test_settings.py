@@ -15,6 +15,23 @@ def test_families_are_named_once_and_explained():
     assert [family.action for family in FAMILIES] == sorted((f.action for f in FAMILIES), reverse=True)
 
 
+def test_the_names_that_policy_files_use_and_what_each_means_by_default():
+    by_action: dict[Action, set[str]] = {}
+    for name, action in DEFAULT_ACTIONS.items():
+        by_action.setdefault(action, set()).add(name)
+    assert by_action == {
+        Action.QUARANTINE: set(
+            "size schema key encoded override forged-turn forged-message delimiter".split()
+        ),
+        Action.REDACT: set("hidden-unicode bidi ansi hidden-html image-exfil script-link".split()),
+        Action.MARK: set(
+            "override-mention turn-token dialogue tool-call-shape authority secrecy tool-order persona memory "
+            "data-request".split()
+        ),
+    }
+    assert Screening().max_bytes == 1 << 20
+
+
 def test_an_override_replaces_the_default_of_its_family_only():
     settings = Screening(actions={"ansi": Action.PASS})
     assert settings.action("ansi") is Action.PASS
@@ -25,6 +42,7 @@ def test_an_override_replaces_the_default_of_its_family_only():
     ("arguments", "problem"),
     [
         ({"max_bytes": 0}, "max_bytes"),
+        ({"max_bytes": 1}, None),
         ({"actions": {"colour": Action.PASS}}, "no family is called 'colour'"),
         ({"actions": {"size": Action.PASS}}, "'size' can only be quarantined"),
         ({"actions": {"schema": Action.MARK}}, "'schema' can only be quarantined"),
