@@ -77,7 +77,7 @@ def _from_run(run: str) -> Iterator[str]:
         yield from _as_text(_octets(run))
     for start in range(min(4, len(run) - SHORTEST + 1)):
         yield from _as_text(_from_base64(run[start:]))
-    if run.isupper() and len(run) >= SHORTEST:
+    if run.isupper():
         yield from _as_text(_from_base32(run))
 
 

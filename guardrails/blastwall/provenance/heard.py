@@ -176,7 +176,7 @@ def _holds(heard: str, text: str) -> bool:
 
 def _hosts(said: list[str]) -> set[str]:
     """Give the forms of words that may be hosts, such as `shop.example`."""
-    found = (address(f"http://{word}") for word in said if "." in word and "@" not in word)
+    found = (address(f"http://{word}") for word in said if "." in word)
     return {form for form in found if form}
 
 
@@ -187,10 +187,8 @@ def _distinctive(words: list[str]) -> bool:
     """
     if len(words) > 1 and all(len(word) > _DISTINCT and word.isalpha() for word in words):
         return True
-    return any(len(word) >= _DISTINCT and word not in COMMON and _odd(word) for word in words)
+    return any(len(word) >= _DISTINCT and word not in COMMON and _is_read(word) for word in words)
 
 
-def _odd(word: str) -> bool:
-    if word.isdigit():
-        return len(word) >= _DISTINCT
-    return any(map(str.isalpha, word)) and word not in COMMON
+def _is_read(word: str) -> bool:
+    return word.isdigit() or any(map(str.isalpha, word))

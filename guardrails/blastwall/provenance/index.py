@@ -126,7 +126,7 @@ class Index:
 
     def odd(self, text: bytes) -> Found:
         """Give the odd values inside a squeezed text."""
-        if self._odd and _DIGIT.search(text):
+        if self._odd:
             digits = [found.start() for found in _DIGIT.finditer(text)]
             near = sorted({i for digit in digits for i in range(max(digit - GLUED + 1, 0), digit + 1)})
             yield from _held(self._odd, text, near)

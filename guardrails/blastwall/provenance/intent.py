@@ -61,7 +61,7 @@ def _spellings(verb: str) -> Iterator[str]:
     if plain and KIND.get(plain) not in _AUXILIARY:
         yield plain
         if "-" in plain:
-            yield from (plain.replace("-", ""), " ".join(plain.split("-")).strip() or plain)
+            yield from (plain.replace("-", ""), " ".join(plain.replace("-", " ").split()) or plain)
 
 
 _AUXILIARY = frozenset("do be have could can must aux past to and not no det prep".split())

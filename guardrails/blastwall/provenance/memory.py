@@ -41,7 +41,7 @@ class Memory:
 
     def __init__(self, limit: int = 32 << 20) -> None:
         """Start with nothing seen and nothing heard."""
-        self._stretch = max(limit // STRETCHES, 1)
+        self._stretch = limit // STRETCHES
         self._heard = Heard()
         self._indexes = [Index()]
         self._turn = 0
@@ -85,9 +85,9 @@ class Memory:
         )
 
     def _keep(self, tool: str, leaf: Leaf) -> None:
-        text = "" if leaf.value is None else text_of(leaf.value)
-        if not text:
+        if leaf.value is None or leaf.value == "":
             return
+        text = text_of(leaf.value)
         written = text if len(text) <= _SHORT else ""
         sighting = Sighting(tool, self._turn, leaf.label, leaf.place, leaf.step, leaf.record, written)
         index = self._room(len(text) + LEAF)
@@ -98,7 +98,7 @@ class Memory:
             index.add_whole(key, sighting)
         add(index, text, sighting)
         if len(text) >= _ENCODED:
-            hidden = replace(sighting, written="", encoded=True)
+            hidden = replace(sighting, encoded=True)
             for said in decoded(text, _ENCODED):
                 add(self._room(len(said) + LEAF), said, hidden)
 

@@ -70,7 +70,7 @@ class Mentions:
 
     def _find(self, items: list[str], text: str, among: Callable[[Label], bool]) -> Iterator[Sighting]:
         rows, labels = self._rows, [label for label in self._labels if among(label)]
-        blocks = (1 << len(self._sealed)) - 1 if labels and rows else 0
+        blocks = (1 << len(self._sealed)) - 1
         for h in map(hash, items):
             if not blocks:
                 break
@@ -98,7 +98,8 @@ def _any(_: Label) -> bool:
 def _cuts(text: str) -> Iterator[tuple[int, int]]:
     """Cut a long text between words, each part with the end of the one before it.
 
-    A word that is too long for a part is left out: nobody looks for it.
+    A word that is too long for a part is left out: nobody looks for it. The blank of a cut is kept, so that
+    no part is taken for a text that is nothing else.
     """
     start = 0
     while len(text) - start > BLOCK:
@@ -107,11 +108,10 @@ def _cuts(text: str) -> Iterator[tuple[int, int]]:
             end = text.find(" ", start)
             start = len(text) if end < 0 else end + 1
             continue
-        yield start, end
-        again = text.rfind(" ", start, max(end - LONGEST, start))
-        start = (end if again < 0 else again) + 1
+        yield start, end + 1
+        start = text.find(" ", end - LONGEST if end - start > LONGEST else end) + 1
     if start < len(text):
-        yield start, len(text)
+        yield max(start - 1, 0), len(text)
 
 
 def _pairs(tokens: list[str]) -> list[str]:

@@ -27,12 +27,13 @@ _LONGEST_HOST = 253
 def host(text: str) -> str | None:
     """Give a host in lower-case ASCII, without the dot of the root; None when it is no host, or two.
 
-    A name outside ASCII counts only where both editions of IDNA read it alike.
+    A name outside ASCII counts only where both editions of IDNA read it alike. An IPv6 address has no zone
+    (`%eth0`), for that may be any words.
     """
-    if len(text) > _LONGEST_HOST:
+    if len(text) > _LONGEST_HOST or "%" in text:
         return None
     try:
-        if text.startswith("["):
+        if text.startswith("[") and text.endswith("]"):
             return f"[{ipaddress.IPv6Address(text[1:-1])}]"
         name = (text.lower() if text.isascii() else _ascii(text)).removesuffix(".")
     except (ValueError, UnicodeError):

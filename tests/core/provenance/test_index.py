@@ -1,5 +1,6 @@
 """The index behind a memory: nothing is lost between blocks, and it stays within its bounds."""
 
+import base64
 import random
 import tracemalloc
 
@@ -10,21 +11,19 @@ from tests.core.provenance.sessions import (
     EXTERNAL,
     INTERNAL,
     PRIVATE,
-    PUBLIC,
     SECRET,
-    TYPED,
     leaf,
     session,
     whole,
 )
 
 from blastwall.frozen import freeze
-from blastwall.provenance import How, Labels, Memory
-from blastwall.provenance.index import FOUND, Index
+from blastwall.provenance import Labels, Memory
+from blastwall.provenance.encoded import decoded
+from blastwall.provenance.index import FOUND, ODD_VALUE, RUN, Index
 from blastwall.provenance.labels import Record
-from blastwall.provenance.mentions import BLOCK, LONGEST, Mentions
-from blastwall.provenance.pieces import glued, groups, is_time, joined, words
-from blastwall.provenance.sightings import KEPT, Sighting, each, fewest, keep, newest
+from blastwall.provenance.memory import LEAF
+from blastwall.provenance.sightings import Sighting
 from blastwall.values import Label
 
 ANY = Label()
@@ -34,131 +33,145 @@ def sighting(label=ANY, path="$", turn=1):
     return Sighting("a.b", turn, label, path, "", Record())
 
 
-def found(mentions, phrase):
-    return [s.place for s in mentions.phrase(phrase.split(), lambda label: True)]
+def seen(found):
+    """Give the places that were found, each with where it begins and ends."""
+    return [(start, end, sighting.place) for start, end, sighting in found]
 
 
-@pytest.fixture(scope="module")
-def long_text():
-    chosen = random.Random(7)
-    return [f"w{chosen.randrange(40_000)}" for _ in range(30_000)]
+def test_all_places_of_a_form_are_given():
+    index = Index()
+    assert list(index.whole("x")) == []
+    index.add_whole("x", sighting(path="$.a"))
+    assert [s.place for s in index.whole("x")] == ["$.a"]
+    index.add_whole("x", sighting(path="$.b"))
+    assert [s.place for s in index.whole("x")] == ["$.a", "$.b"]
+    assert list(index.whole("y")) == []
 
 
-@pytest.fixture(scope="module")
-def mentions(long_text):
-    mentions = Mentions()
-    mentions.add(long_text, sighting())
-    return mentions
+LETTERS = b"abcdefghijklmnopqrstuvwxyz0123456789"
 
 
-def test_every_phrase_of_a_long_text_is_found(long_text, mentions):
-    """Blocks overlap by the longest phrase, so that none is lost where a text is cut."""
-    chosen = random.Random(8)
-    for _ in range(2000):
-        at = chosen.randrange(len(long_text) - 30)
-        phrase = " ".join(long_text[at : at + 30])[:LONGEST].rpartition(" ")[0]
-        assert found(mentions, phrase) == ["$"], phrase
+@pytest.mark.parametrize(
+    ("length", "runs"), [(14, []), (15, [(0, 15)]), (26, [(0, 15)]), (27, [(0, 15), (12, 27)])]
+)
+def test_every_twelfth_run_of_fifteen_is_kept(length, runs):
+    index = Index()
+    index.add_runs(LETTERS[:length], sighting())
+    assert seen(index.runs(LETTERS)) == [(*run, "$") for run in runs]
+    assert seen(index.runs(LETTERS[:length])) == [(*run, "$") for run in runs]
 
 
-def test_nothing_else_is(long_text, mentions):
-    present = set(long_text)
-    assert all(
-        not found(mentions, word) for word in (f"w{i}" for i in range(40_000, 40_500)) if word not in present
-    )
-    assert not found(mentions, f"{long_text[0]} {long_text[5]}")
-    cut = {word[:-1] for word in long_text} - present
-    assert all(not found(mentions, word) for word in list(cut)[:500])
+def test_of_a_run_each_label_keeps_its_newest_place():
+    index = Index()
+    for turn in (1, 2):
+        for label in (ANY, Label(INTERNAL, SECRET)):
+            index.add_runs(LETTERS[:RUN], sighting(label, turn=turn))
+    assert [(s.turn, s.label) for _, _, s in index.runs(LETTERS)] == [(2, ANY), (2, Label(INTERNAL, SECRET))]
 
 
-def test_a_word_that_no_block_holds_is_left_out():
-    mentions = Mentions()
-    mentions.add(["before", "it", "x" * (2 * BLOCK), "after", "it", "y" * (2 * BLOCK)], sighting())
-    assert found(mentions, "before") == found(mentions, "after") == ["$"]
-    assert found(mentions, "x" * LONGEST) == []
+@pytest.mark.parametrize(
+    "value", [b"code99x", b"99code", b"abcdefg1", b"a1bcdefgh", b"secret", b"longersecret", LETTERS[:25]]
+)
+@pytest.mark.parametrize("around", [(b"", b""), (b"..", b""), (b"", b".."), (b"1" * 9, b"1" * 9)])
+def test_an_odd_value_is_found_wherever_it_stands(value, around):
+    index = Index()
+    index.add_odd(value, sighting())
+    before, after = around
+    assert (len(before), len(before) + len(value), "$") in seen(index.odd(before + value + after))
+    assert seen(index.odd(before + value[:-1] + b"!" + after)) == []
+    assert seen(index.odd(before + b"!" + value[1:] + after)) == []
+    assert seen(index.odd(value[1:] + after)) == []
+    assert index.size == ODD_VALUE
 
 
-def test_each_label_has_its_own_answer(long_text):
-    mentions = Mentions()
-    labels = [Label(i, c) for i in (EXTERNAL, INTERNAL) for c in (PUBLIC, PRIVATE, SECRET)]
-    for _ in range(3):
-        for label in labels:
-            mentions.add(
-                ["the", "needle", *long_text[:1500], str(label.confidentiality.name)], sighting(label)
-            )
-    assert {s.label for s in mentions.phrase(["the", "needle"], lambda label: True)} == set(labels)
-    assert {s.label for s in mentions.phrase(["SECRET"], lambda label: label.integrity is EXTERNAL)} == {
-        Label(EXTERNAL, SECRET)
-    }
+def test_odd_values_are_given_first_to_last():
+    index = Index()
+    for value in (b"code99x", b"code99y"):
+        index.add_odd(value, sighting(path=value.decode()))
+    text = b"." * 20 + b"code99y" + b"." * 37 + b"code99x"
+    assert seen(index.odd(text)) == [(20, 27, "code99y"), (64, 71, "code99x")]
 
 
-def test_odd_words_are_found_inside_of_others():
-    mentions = Mentions()
-    mentions.add(["a-ab12-c", "xab12y", *["pad"] * BLOCK], sighting())
-    mentions.add(["only", "xab13y"], sighting())
-    assert [s.place for s in mentions.word("ab12")] == ["$"]
-    assert [s.place for s in mentions.word("ab13")] == []
+def test_a_value_that_runs_find_is_kept_as_runs_alone():
+    index = Index()
+    index.add_odd(b"a1" * (FOUND // 2), sighting())
+    assert list(index.odd(b"a1" * FOUND)) == []
+    assert index.size == 0
 
 
-def test_of_many_sightings_each_label_keeps_one():
-    kept = None
-    rare = sighting(Label(INTERNAL, SECRET))
-    for one in (sighting(), rare, *(sighting(turn=i) for i in range(KEPT * 3))):
-        kept = keep(kept, one)
-    assert len(kept) == KEPT
-    assert rare in kept
-    assert kept[-1].turn == KEPT * 3 - 1
-    first, second = sighting(), sighting(Label(INTERNAL, SECRET))
-    assert newest(first, sighting(turn=2)).turn == 2
-    assert each(newest(first, second)) == (first, second)
-    assert each(None) == ()
-
-
-def test_of_origins_each_kind_keeps_its_newest():
-    origins = [sighting(turn=i).origin(How.EXACT) for i in (1, 3, 2)] + [
-        sighting(Label(TYPED, PUBLIC)).origin(How.PART)
+def test_a_short_secret_is_found_as_a_word():
+    index = Index()
+    for label in (Label(EXTERNAL, SECRET), Label(INTERNAL, SECRET)):
+        index.add_short("rose", sighting(label))
+    assert [(word, s.label.integrity) for word, s in index.short(["a", "rose"])] == [
+        ("rose", EXTERNAL),
+        ("rose", INTERNAL),
     ]
-    assert [(o.turn, o.label.integrity) for o in fewest(origins)] == [(1, TYPED), (3, EXTERNAL)]
+    assert list(index.short(["roses"])) == []
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "found"),
+    [
+        ("falcon launch", "falcon launch", True),
+        ("falcon launch", "the falcon launch party", True),
+        ("falcon launch party", "a falcon launch party", True),
+        ("falcon launch party", "falcon launch", False),
+        ("falcon launch party", "falcon launch day", False),
+        ("falcon launch", "falcon the launch", False),
+        (f"a {'x' * (2 * FOUND - 3)}", f"a {'x' * (2 * FOUND - 3)}", True),
+        (f"a {'x' * (2 * FOUND - 2)}", f"a {'x' * (2 * FOUND - 2)}", False),
+    ],
+)
+def test_a_title_is_found_among_words(title, text, found):
+    index = Index()
+    index.add_title(title.split(), sighting())
+    assert [name for name, _ in index.titles(text.split())] == [title] * found
+    assert index.size == (0 if len(title) == 2 * FOUND else ODD_VALUE)
+
+
+def test_titles_with_one_beginning_are_all_found():
+    index = Index()
+    for title in ("falcon launch party", "falcon launch"):
+        index.add_title(title.split(), sighting())
+    assert [title for title, _ in index.titles("falcon launch party".split())] == [
+        "falcon launch party",
+        "falcon launch",
+    ]
+
+
+def test_outside_texts_are_compared_as_they_read_and_others_as_they_are_written():
+    index = Index()
+    index.add_words(["ask", "jose", "diaz"], sighting(path="outside"))
+    index.add_words(["ask", "jos\u00e9", "diaz"], sighting(Label(INTERNAL, PRIVATE), "inside"))
+    read, strict = ["jose", "diaz"], ["jos\u00e9", "diaz"]
+    assert [s.place for s in index.phrase(read, strict)] == ["outside", "inside"]
+    assert [s.place for s in index.phrase(read, [])] == ["outside"]
+    assert [s.place for s in index.phrase([], strict)] == ["inside"]
+    assert list(index.phrase(strict, read)) == list(index.phrase([], [])) == []
 
 
 def test_values_with_one_beginning_are_kept_within_bounds():
     index = Index()
-    for i in range(1000):
-        index.add_odd(b"invoice2024%06d" % i, sighting())
-    assert [s.place for _, _, s in index.odd(b"xxinvoice2024000999yy")] == ["$"]
-    assert list(index.odd(b"invoice2024000001")) == []
-    index.add_odd(b"a1" * FOUND, sighting())
-    assert list(index.odd(b"a1" * FOUND)) == []
+    for i in range(65):
+        index.add_odd(b"2024invoice%06d" % i, sighting())
+    assert [seen(index.odd(b"2024invoice%06d" % i)) for i in (0, 1, 64)] == [
+        [],
+        [(0, 17, "$")],
+        [(0, 17, "$")],
+    ]
 
 
-def test_the_newer_of_the_same_value_takes_its_place():
+def test_the_newer_of_the_same_value_with_its_label_takes_its_place():
     index = Index()
     for turn in (1, 2):
         index.add_odd(b"code99x", sighting(turn=turn))
-    index.add_odd(b"code99y", sighting())
-    assert [(s.turn, start, end) for start, end, s in index.odd(b"..code99x")] == [(2, 2, 9)]
-
-
-@pytest.mark.parametrize(
-    "time",
-    "2024 1999 2024-05-11 2024-05 2024.05.11 11.05.2024 5/11/2024 10:30 10:30:15 2024-05-11t10:00:00z 2024-05-11t10:00:00.123+02:00".split(),
-)
-def test_times_are_everybodys(time):
-    assert is_time(time)
-    assert not list(words([time]))
-    assert not list(glued([time]))
-
-
-@pytest.mark.parametrize("code", "4711 ab12 2124 20240511 1.234.567 10:3 2024-99-11x1".split())
-def test_codes_are_not(code):
-    assert not is_time(code)
-
-
-def test_pieces_of_words():
-    assert list(words(["id-ab12", "abc", "12", "x123y"])) == ["ab12", "x123y"]
-    assert list(groups("pay de89 3704 0044 now 1 2 a 3".split())) == ["de8937040044", "12a3"]
-    assert list(groups(["12"])) == list(groups([])) == []
-    assert list(joined("9-0-4-1-7 1 2".split())) == ["90417"]
-    assert set(glued(["ab-12345", "12345678", "1234567"])) == {b"ab12345", b"12345678"}
+        index.add_odd(b"code99x", sighting(Label(INTERNAL, SECRET), turn=turn))
+        index.add_odd(b"ode99xy", sighting(turn=turn))
+    assert [(s.turn, s.label) for _, _, s in index.odd(b"..code99x")] == [
+        (2, ANY),
+        (2, Label(INTERNAL, SECRET)),
+    ]
 
 
 @settings(max_examples=30, deadline=None)
@@ -189,6 +202,18 @@ def test_memory_grows_with_what_counts_and_no_faster():
         held = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
         assert held < 13 * sum(index.size for index in memory._indexes) + 2**20
+
+
+def test_what_counts():
+    encoded = base64.b64encode(b"reply to zebra now").decode()
+    read = sum(len(said) + LEAF for said in decoded(encoded, 24))
+    for value, size in (
+        ("x", 1 + LEAF),
+        ("code99x", 7 + LEAF + ODD_VALUE),
+        (encoded, 24 + LEAF + read + 2 * ODD_VALUE),
+    ):
+        (index,) = session({"note": value})._indexes
+        assert index.size == size, value
 
 
 def test_forgetting_bounds_the_memory():

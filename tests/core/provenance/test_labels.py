@@ -44,6 +44,10 @@ def typed(output, *fields):
         ("id", {"id": ["a", "b"]}, ["$.id[0]", "$.id[1]"]),
         ("id", {"id": "no identifier, but words"}, []),
         ("[x]", {"[x]": "y"}, ["$.{0}"]),
+        ("*_id", {"a\n_id": 1}, ["$.{0}"]),
+        ("**", {"": 1, "k" * 40: 2, "k" * 41: 3}, ["$.{0}", "$." + "k" * 40, "$.{2}"]),
+        ("*.b|c", {"a": {"b": 1, "c": 2, "bc": 3}, "c": 4}, ["$.a.b", "$.a.c"]),
+        ("**.**", {"a": 1}, ["$.a"]),
     ],
 )
 def test_a_pattern_names_fields(pattern, output, paths):
@@ -62,6 +66,23 @@ def test_keys_that_no_pattern_names_are_anybodys_words():
         ("$[1].{1}", "b"),
         ("$[1].b", 4),
     ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "key", "named"),
+    [
+        ("one.two", "one", True),
+        ("one.two", "two", True),
+        ("one.two", "one.two", False),
+        ("one|two", "two", True),
+        ("b*", "b*", False),
+        ("b*", "bc", False),
+        ("b?", "b?", False),
+    ],
+)
+def test_a_pattern_names_a_key_only_outright(pattern, key, named):
+    found = Labels(fields=(FieldRule(pattern, format=IDENTIFIER),)).leaves(freeze({key: 1}))
+    assert [leaf.value for leaf in found] == ([1] if named else [key, 1])
 
 
 def test_where_several_fields_speak_of_a_value_the_strictest_holds():
@@ -175,6 +196,29 @@ RECORDS = {"emails": [{"id": 3, "body": "x y"}]}
 )
 def test_documents_in_texts_and_in_mcp_results_are_read(output, path):
     assert typed(output, "emails.id") == [path]
+
+
+HELD = Labels(Label(EXTERNAL, PRIVATE))
+OPENED = Labels(
+    HELD.default, (FieldRule("a", confidentiality=PUBLIC), FieldRule("b", confidentiality=SECRET))
+)
+
+
+@pytest.mark.parametrize(
+    ("labels", "one"),
+    [
+        (HELD, True),
+        (Labels(HELD.default, (FieldRule("a", format=IDENTIFIER),)), True),
+        (Labels(HELD.default, (FieldRule("a", confidentiality=PRIVATE),)), True),
+        (OPENED, False),
+        (Labels.strictest([HELD, Labels(Label(INTERNAL, SECRET))]), True),
+        (Labels.strictest([HELD, OPENED]), False),
+    ],
+)
+def test_a_document_is_known_as_a_whole_unless_a_field_of_it_is_less_confidential(labels, one):
+    document = '{"a": 1, "b": "x"}'
+    wholes = [(leaf.path, leaf.value, leaf.label) for leaf in labels.leaves(document) if leaf.raw]
+    assert wholes == ([("$", document, labels.default)] if one else [])
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,15 @@ from blastwall.provenance.links import MOST_LINKS, form, forms
             "data:text/html,x javascript:alert(1) tel:+491",
             ["data:text/html,x", "javascript:alert(1)", "tel:+491"],
         ),
+        (
+            "https://x.example/xX x.example/xX max@x.example https://a.example/X",
+            ["https://x.example/xX", "x.example/xX", "max@x.example", "https://a.example/X"],
+        ),
+        ("[https://a.example/x[1]] bit.ly", ["https://a.example/x[1]", "bit.ly"]),
+        ("(https://a.example/(x)y)", ["https://a.example/(x)y"]),
+        ("3.example/b", ["3.example/b"]),
+        ("3.example:80/b", ["3.example:80/b"]),
+        ("co.uk.x shop.com", ["shop.com"]),
         ("ftp://x.example/ custom+x://y", ["ftp://x.example/", "custom+x://y"]),
         (
             "https://b\u00fccher.example/\u00fc b\u00fccher.com",

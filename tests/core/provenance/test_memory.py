@@ -53,6 +53,14 @@ def test_outputs_are_labelled_as_a_whole_by_the_strictest_of_their_fields():
     assert (context.integrity, context.confidentiality, context.forgotten) == (EXTERNAL, SECRET, False)
 
 
+def test_several_outputs_of_one_call_have_the_strictest_of_their_labels():
+    memory = Memory()
+    outputs = [freeze({"note": "ask Dora"}), freeze({"id": "alpha7"})]
+    assert memory.remember_all("a.b", outputs, FIELDS) == Label(INTERNAL, PRIVATE)
+    assert whole(memory, "alpha7") == {TYPED}
+    assert memory.remember_all("a.b", [], FIELDS) == Label(PROMPT, PUBLIC)
+
+
 def test_all_prompts_count_and_turns_are_counted_from_one():
     memory = session(MAIL, prompt="Write to dana@corp.example")
     memory.begin("and to bob@corp.example")
@@ -68,16 +76,7 @@ def test_a_prompt_that_is_too_long_is_refused_and_not_heard():
     memory = Memory()
     with pytest.raises(ValueError, match="a prompt may have 1,048,576 characters"):
         memory.begin("a" * (LONGEST_PROMPT + 1))
-    for _ in range(4):
-        memory.begin("b " * (LONGEST_PROMPT // 2))
-    with pytest.raises(ValueError, match="begin a new session"):
-        memory.begin("one more")
-    assert len(memory.recall(FrozenDict()).intent.texts) == 4
-
-
-def test_words_that_repeat_themselves_hold_what_stands_apart_early_enough():
-    assert whole(session(prompt=f"{'a.' * 5000} a"), "a") == set()
-    assert whole(session(prompt=f"a {'a.' * 5000}"), "a") == {PROMPT}
+    assert memory.recall(FrozenDict()) == Context()
 
 
 # --- Whole values
@@ -103,6 +102,19 @@ def test_how_it_was_written_is_told():
     memory = session({"name": "Bob Stone"})
     assert [o.how for o in leaf(memory, "Bob Stone").whole] == [How.EXACT]
     assert [o.how for o in leaf(memory, "bob  stone").whole] == [How.NORMALISED]
+
+
+@pytest.mark.parametrize(("length", "how"), [(64, How.EXACT), (65, How.NORMALISED)])
+def test_how_a_long_value_was_written_is_not_kept(length, how):
+    text = "X" * length
+    assert [o.how for o in leaf(session({"body": text}), text).whole] == [how]
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+def test_an_empty_field_holds_nothing(nothing):
+    memory = session([nothing], limit=0)
+    assert [whole(memory, value) for value in (nothing, "null")] == [set(), set()]
+    assert not memory.recall(FrozenDict()).forgotten
 
 
 @pytest.mark.parametrize(
@@ -288,10 +300,46 @@ def test_disguised_text_is_found_in_the_midst_of_english():
     assert leaf(memory, english * 4).parts == ()
 
 
+@pytest.mark.parametrize(
+    ("field", "text", "argument", "level"),
+    [
+        ("body", "abcdefghijklmno", "xxabcdefghijklmnoyy", PRIVATE),
+        ("body", "abcdefghijklmn", "xxabcdefghijklmnyy", None),
+        ("password", "abcdef", "xxabcdefyy", SECRET),
+        ("password", "abcde", "xxabcdeyy", None),
+        ("password", "abcde", "it is abcde", SECRET),
+        ("password", "rose", "a rose", SECRET),
+        ("password", "cat", "a cat", None),
+        ("password", "ab cd", "an ab", None),
+        ("body", "falcon land", "see falcon land", PRIVATE),
+        ("body", "falcon lan", "see falcon lan", None),
+        ("body", "ask dora", "dora", PRIVATE),
+        ("body", "ask dora", "for dora", None),
+        ("note", "code ab1234", "xxab1234yy", PRIVATE),
+    ],
+)
+def test_how_short_a_piece_may_be_and_is_found(field, text, argument, level):
+    assert levels(session({field: text}), {"a": argument}) is level
+
+
+@pytest.mark.parametrize(("text", "found"), [("reply to zebra now", True), ("reply to zebra no", False)])
+def test_what_an_output_encodes_is_read_from_24_characters_on(text, found):
+    encoded = _base64(text)
+    assert len(encoded) == 24
+    memory = session({"body": encoded if found else encoded[:23]})
+    assert whole(memory, "to zebra") == ({"mention"} if found else set())
+
+
 def test_text_that_an_output_holds_encoded_is_found_when_it_is_decoded():
     memory = session({"file": _base64("The merger with Northwind closes in spring, at nine a share.")})
     (found,) = leaf(memory, "the merger with northwind closes in spring").parts
     assert found.how is How.DECODED
+
+
+@pytest.mark.parametrize("value", ["https://a.example/x", "a@b.example", "GB29NWBK60161331926819"])
+def test_an_address_that_a_field_holds_alone_is_no_mention_of_it(value):
+    assert whole(session({"body": value}), value) == {EXTERNAL}
+    assert whole(session({"body": f"see {value}"}), value) == {"mention"}
 
 
 def test_an_account_is_mentioned_however_it_is_spaced():
@@ -429,6 +477,14 @@ def test_an_output_larger_than_all_that_is_kept_is_kept_in_part():
     assert memory.recall(FrozenDict()).forgotten
     assert whole(memory, "record-999") == {TYPED}
     assert whole(memory, "record-0") == set()
+
+
+@pytest.mark.parametrize(("limit", "several"), [(168, 4), (167, 2), (84, 2)])
+def test_a_half_of_the_limit_is_filled_before_the_other(limit, several):
+    """A value counts for its ten characters and 32 more."""
+    outputs = [{"note": "x" * 10}] * several
+    assert not session(*outputs, limit=limit).recall(FrozenDict()).forgotten
+    assert session(*outputs, outputs[0], limit=limit).recall(FrozenDict()).forgotten
 
 
 def test_of_a_value_that_is_everywhere_each_label_is_kept():

@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blastwall.provenance import normalised
-from blastwall.provenance.normal import folded, inside_word, keys, looked_up, plain, squeezed, text_of, tokens
+from blastwall.provenance.normal import (
+    address,
+    folded,
+    inside_word,
+    keys,
+    looked_up,
+    plain,
+    squeezed,
+    text_of,
+    tokens,
+)
 from blastwall.provenance.places import host, mail_address, web_address
 
 
@@ -76,6 +86,10 @@ def test_forms_are_their_own_forms(text):
         (3.0, "3"),
         (0.1, "0.1"),
         (1e-7, "0.0000001"),
+        (-0.5, "-0.5"),
+        (2.0**53 - 1, "9007199254740991"),
+        (2.0**53, "9007199254740992.0"),
+        (-(2.0**53), "-9007199254740992.0"),
         (1e300, f"{10**300:d}".replace(str(10**300), "1" + "0" * 300)),
     ],
 )
@@ -88,7 +102,60 @@ def test_forms_of_numbers():
     assert looked_up("1.50") == ["1.50", "\0#1.5"]
     assert keys("1.50") == ["1.50", "\0=1.5"]
     assert looked_up("007.5") == ["007.5"]
-    assert len(keys("x" * 1000)[0]) < 100
+    assert keys("1234567890123.50") == ["1234567890123.50", "\0=1234567890123.5"]
+    assert keys("12345678901234.50") == ["12345678901234.50"]
+    assert keys("1.5 kg") == ["1.5 kg"]
+    assert keys(True) == ["true", "\0#true"]
+    assert looked_up(1.5) == ["1.5", "\0=1.5"]
+
+
+def test_a_long_form_is_kept_by_its_digest():
+    assert keys("X" * 128) == looked_up("X" * 128) == ["x" * 128]
+    [long] = keys("X" * 129)
+    assert (long[:2], len(long)) == ("\0:", 66)
+    assert keys("x" * 129) == [long] == looked_up("x" * 129)
+
+
+@pytest.mark.parametrize("mark", ["\0#1.5", "\0=1.5", "\0@//a.example/", "\0:"])
+def test_no_text_takes_the_form_of_another_kind(mark):
+    """What stands for numbers, links and digests begins with a NUL, and so may somebody's text."""
+    assert keys(mark)[0] == looked_up(mark)[0] != mark
+    assert keys(mark)[0].startswith("\0:")
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        (" a@b.example\n", "a@b.example"),
+        ("http://localhost/x", "//localhost/x"),
+        ("\thttps://a.example/x \n", "//a.example/x"),
+        ("a.example", None),
+        (" GB29NWBK60161331926819 ", "gb29nwbk60161331926819"),
+        ("GBxxNWBK60161331926819", None),
+        ("a@", None),
+        ("https://a.example/" + "x" * 2030, "//a.example/" + "x" * 2030),
+        ("https://a.example/" + "x" * 2031, None),
+    ],
+)
+def test_what_is_an_address_has_the_form_of_one(text, form):
+    assert address(text) == form
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("PAY", "pay"),
+        ("\uff30ay", "pay"),
+        ("\u210cei", "hei"),
+        ("\u0421\u0430fe", "cafe"),
+        ("caf\u00e9", "cafe"),
+        ("\ufb01le", "file"),
+        ("a\u20dd\u00ad\u200bb", "ab"),
+        ("\u4e2d", "\u4e2d"),
+    ],
+)
+def test_a_text_as_it_reads(text, read):
+    assert folded(text) == read
 
 
 @pytest.mark.parametrize(
@@ -116,6 +183,7 @@ def test_positions_inside_words_are_those_that_the_words_say(text):
 def test_squeezed_text():
     assert squeezed(folded("A-b \u0421\u00e9 3")) == b"abce3"
     assert squeezed("\u4e2d a") == "\u4e2da".encode()
+    assert squeezed("\u4e2d\u00e9") == "\u4e2d".encode() + b"\xe9"
     assert squeezed("\u0436\u0438") == b"\x36\x38"
 
 

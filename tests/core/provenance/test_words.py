@@ -54,6 +54,8 @@ def test_names_are_split_as_people_write_them(name, words):
         ("weather", "weather"),
         ("cloud_scale_deployment", "scale"),
         ("shop_return_item", "return"),
+        ("bring_issue", "bring"),
+        ("issue_bring", "bring"),
     ],
 )
 def test_the_verb_of_a_name(name, verb):
@@ -62,6 +64,7 @@ def test_the_verb_of_a_name(name, verb):
 
 def test_a_name_may_have_several_verbs():
     assert {"create", "update", "edit", "write"} <= set(verbs_of("create_or_update_file"))
+    assert tool_verbs(("create", "and", "send", "email")) == ("create", "send")
     assert tool_verbs(("make", "payment")) == ("make", "pay")
     assert "reserve" in verbs_of("make_booking")
 
@@ -136,7 +139,11 @@ def test_the_nouns_of_a_name(name, nouns):
     assert nouns <= set(objects_of(name))
 
 
-@pytest.mark.parametrize("name", ["send", "git_push", "", "2", "weather", "send_or"])
+def test_of_unknown_words_behind_the_verb_the_last_is_its_object():
+    assert objects_of("acme_frobnicate_blue_widget") == ("widget",)
+
+
+@pytest.mark.parametrize("name", ["send", "git_push", "", "2", "weather", "send_or", "pay_acme"])
 def test_a_name_without_a_noun_is_about_anything(name):
     assert objects_of(name) == ()
 

@@ -161,7 +161,7 @@ class _Cut:
         if word == "am" and thing and number(self._text.words[thing[-1]]) is not None:
             return False  # "my 10 am meeting"
         if KIND.get(word) in _ENDING:
-            return bool(thing) or word not in ("that", "than")
+            return bool(thing) or word != "that"
         if not thing or KIND.get(self._text.words[thing[-1]]) == "det":
             return False
         return word in _SUBJECTS or is_past(word) or (word.endswith("ing") and word not in _NOUN_ING)
