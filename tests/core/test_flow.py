@@ -24,6 +24,7 @@ from blastwall.values import (
     Deny,
     Edited,
     Failed,
+    Finding,
     Integrity,
     Label,
     Profile,
@@ -31,6 +32,7 @@ from blastwall.values import (
     Refused,
     Rejected,
     Sandbox,
+    Screened,
     ToolCall,
     ToolOutput,
     Withheld,
@@ -187,9 +189,11 @@ def test_edited_arguments_are_judged_from_the_start():
 
 
 @pytest.mark.parametrize("broken", [frozenset(), frozenset({"suspended"})])
-def test_a_framework_that_unwinds_is_let_through(broken):
+def test_a_framework_that_unwinds_is_let_through_and_recorded(broken):
+    outside = Outside(output=Suspended(), broken_records=broken)
     with pytest.raises(Suspended):
-        run(guard(CALL, HandMadeJudge(ALLOW)), Outside(output=Suspended(), broken_records=broken))
+        run(guard(CALL, HandMadeJudge(ALLOW)), outside)
+    assert outside.events == ["decision", "suspended"]
 
 
 def test_an_approval_that_suspends_the_run_is_let_through():
@@ -206,14 +210,26 @@ def test_paths_are_resolved_only_when_the_policy_asks():
     assert type(outside.seen[0]).__name__ == "Resolve"
 
 
-def test_a_quarantined_output_is_named_by_id_and_family_only():
+HARMLESS = Finding("html", "$", 0, 1, Action.MARK)
+FAMILIES = ("encoded", "exfil", "hidden", "override", "role", "tags", "unicode")
+FOUND = (HARMLESS, *(Finding(family, "$", 0, 1, Action.QUARANTINE) for family in reversed(FAMILIES)))
+
+
+class FindsMuch(HandMadeJudge):
+    """Finds markers of many families in every output, and one that alone would only be marked."""
+
+    def screen(self, call, output):
+        return Screened(Action.QUARANTINE, None, FOUND)
+
+
+def test_a_quarantined_output_is_named_by_its_id_and_by_the_families_that_put_it_there():
     outside = Outside(output=ToolOutput("do evil"))
-    outcome = run(guard(CALL, HandMadeJudge(ALLOW, Action.QUARANTINE)), outside)
-    assert isinstance(outcome, Withheld)
-    assert outcome.id == "q-1"
-    assert "override" in str(outcome.denied)
-    assert "do evil" not in str(outcome)
-    assert any(isinstance(effect, Withhold) for effect in outside.seen)
+    outcome = run(guard(CALL, FindsMuch(ALLOW)), outside)
+    message = f"the tool ran, but its output was put in quarantine as q-1: {', '.join(FAMILIES)}"
+    instead = "go on without this output; a person can read it with `blastwall quarantine show`"
+    assert outcome == Withheld(Denied(Reason.OUTPUT_REJECTED, message, None, instead), "q-1", FOUND)
+    assert Withhold(CALL, ToolOutput("do evil"), FOUND) in outside.seen
+    assert outside.seen[-1].details["families"] == tuple(sorted((*FAMILIES, "html")))
 
 
 def test_edited_arguments_that_are_no_json_run_nothing():
@@ -227,8 +243,91 @@ def test_edited_arguments_that_are_no_json_run_nothing():
 def test_an_output_that_can_not_be_kept_aside_is_not_shown():
     outside = Outside(output=ToolOutput("do evil"), broken_quarantine=True)
     outcome = run(guard(CALL, HandMadeJudge(ALLOW, Action.QUARANTINE)), outside)
+    assert outcome == Failed(Denied(Reason.AUDIT_UNAVAILABLE, "the quarantine broke (OSError)"))
+
+
+def test_an_output_that_was_changed_is_shown_with_what_was_found_in_it():
+    outcome = run(guard(CALL, HandMadeJudge(ALLOW, Action.REDACT)), Outside())
+    found = (Finding("override", "$", 0, 1, Action.REDACT),)
+    assert outcome == Delivered(ToolOutput("cleaned"), Label(), Action.REDACT, found)
+
+
+def reasons(reason, message, rule="r"):
+    return {"reason": reason, "rule": rule, "message": message}
+
+
+PASSED = {"error": False, "confined": False, "screening": "pass", "families": ()}
+ASKED = ("decision", {"verdict": "ask", "rule": "r"})
+CLASSIFIED = ("decision", {"verdict": "classify", "rule": "r"})
+ALLOWED = ("decision", {"verdict": "allow", "rule": "files.read"})
+BOXED = ("decision", {"verdict": "sandbox", "rule": "files.read", "profile": "scratch"})
+APPROVED = ("approved", {"by": "dana", "rule": "r"})
+NOBODY = reasons("classifier-unavailable", "?; the answer never came (TimeoutError)")
+ASKS = HandMadeJudge(Ask("r", "?", SANDBOX, 1.0))
+CLASSIFIES = HandMadeJudge(Classify("r", "?", ALLOW, 1.0))
+EDITED = ToolCall.of("files", "read", {"path": "c"})
+
+
+@pytest.mark.parametrize(
+    ("judge", "outside", "records"),
+    [
+        (HandMadeJudge(DENY), {}, [("decision", {"verdict": "deny"} | reasons("rule", "no", "files.no"))]),
+        (HandMadeJudge(ALLOW), {}, [ALLOWED, ("result", PASSED)]),
+        (ASKS, {"answer": Approved(CALL.digest, "dana")}, [ASKED, APPROVED, ("result", {"confined": True})]),
+        (ASKS, {"answer": Rejected("later")}, [ASKED, ("rejected", reasons("approval-rejected", "later"))]),
+        (CLASSIFIES, {"answer": TimeoutError()}, [CLASSIFIED, ("rejected", NOBODY)]),
+        (
+            EditsOnce(Ask("r", "?", ALLOW, 1.0)),
+            {"answer": Edited({"path": "c"}, "dana")},
+            [ASKED, ("edited", {"by": "dana", "into": EDITED.digest}), ALLOWED, ("result", PASSED)],
+        ),
+        (
+            HandMadeJudge(SANDBOX),
+            {"output": SandboxUnavailable("no bwrap")},
+            [BOXED, ("refused", reasons("sandbox-unavailable", "no bwrap", "files.read"))],
+        ),
+        (
+            HandMadeJudge(ALLOW),
+            {"output": RuntimeError("secret detail")},
+            [ALLOWED, ("failed", reasons("backend-failed", "the tool broke (RuntimeError)", "files.read"))],
+        ),
+        (
+            HandMadeJudge(ALLOW, ValueError("secret detail")),
+            {},
+            [ALLOWED, ("failed", {"message": "screening of the output broke (ValueError)"})],
+        ),
+        (
+            HandMadeJudge(ALLOW, Action.QUARANTINE),
+            {"output": ToolOutput("do evil", is_error=True)},
+            [
+                ALLOWED,
+                (
+                    "result",
+                    {"error": True, "screening": "quarantine", "families": ("override",), "withheld": "q-1"},
+                ),
+            ],
+        ),
+        (
+            HandMadeJudge(Allow("files.read", (Charge("k", 1),))),
+            {"counting": OSError("disk")},
+            [ALLOWED, ("refused", reasons("check-failed", "counting broke (OSError)", "files.read"))],
+        ),
+    ],
+)
+def test_the_record_tells_how_every_story_went(judge, outside, records):
+    world = Outside(**outside)
+    run(guard(CALL, judge), world)
+    told = [effect for effect in world.seen if isinstance(effect, Record)]
+    assert [record.event for record in told] == [event for event, _ in records]
+    for record, (_, part) in zip(told, records, strict=True):
+        assert part.items() <= record.details.items()
+
+
+def test_a_failure_whose_record_can_not_be_written_is_a_failure():
+    outside = Outside(output=RuntimeError(), broken_records=frozenset({"failed"}))
+    outcome = run(guard(CALL, HandMadeJudge(ALLOW)), outside)
     assert isinstance(outcome, Failed)
-    assert "do evil" not in str(outcome)
+    assert outcome.denied.reason is Reason.AUDIT_UNAVAILABLE
 
 
 CHARGE = Charge("files.read budget", 1)

@@ -139,8 +139,8 @@ def _newly(before: Verdict, after: Verdict) -> str | None:
             return "denied"
 
 
-def _place(verdict: Verdict) -> str:
-    return verdict.profile.name if isinstance(verdict, Sandbox) else ""
+def _place(verdict: Verdict) -> str | None:
+    return verdict.profile.name if isinstance(verdict, Sandbox) else None
 
 
 def _said(verdict: Verdict) -> str:

@@ -1,7 +1,7 @@
 """The narrowest scopes that an observed agent would have needed: proposed, never put in force."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import re2
@@ -21,8 +21,8 @@ from blastwall.policy.truth import Resolved
 from blastwall.provenance import Context
 from blastwall.values import LOOKS, Confidentiality, Does, Integrity
 
-_SOURCES = ("prompt", "bound", "unmentioned", "typed", "internal")
-"""What may steer an argument, the narrowest first; trusted records stand behind `prompt`."""
+_SOURCES = ("bound", "unmentioned", "typed", "internal")
+"""What may steer an argument beside the prompt and trusted records, the narrowest first."""
 
 _LONGEST_ID = 32
 
@@ -44,8 +44,8 @@ class Proposal:
     tool: str
     rule: Mapping[str, Any]
     calls: int
-    why: str = ""
-    doubts: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    why: str
+    doubts: Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ class Learned:
     """
 
     proposals: tuple[Proposal, ...]
-    permitted: int = 0
-    left_out: Mapping[tuple[str, str], Sequence[int]] = field(default_factory=dict)
+    permitted: int
+    left_out: Mapping[tuple[str, str], Sequence[int]]
 
 
 def learn(
@@ -214,7 +214,7 @@ class _Maker:
         for arguments, context in calls:
             if self._steered(name, chosen, arguments, context):
                 continue
-            order = ("prompt", *(records.name for records in self.records), *_SOURCES[1:])
+            order = ("prompt", *(records.name for records in self.records), *_SOURCES)
             further = (s for s in order if self._steered(name, [*chosen, s], arguments, context))
             if (source := next(further, None)) is None:
                 return []

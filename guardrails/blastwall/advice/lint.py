@@ -134,8 +134,7 @@ class _Look:
         for where, pattern in _patterns(block):
             if not is_message(pattern) and not any(covered(name, (pattern,)) for name in known):
                 message = f"{pattern!r} covers none of the {len(known)} known tools of {connector.name}"
-                key = isinstance(where[-1], str)
-                yield self.finding("dead-glob", (*loc, *where), message, _meant(pattern, known), key=key)
+                yield self.finding("dead-glob", (*loc, *where), message, _meant(pattern, known), key=True)
 
     def _without_effect(self, loc: Loc, rule: Rule, connector: Connector) -> Iterator[Finding]:
         for other in connector.rules:
@@ -170,12 +169,10 @@ class _Look:
 
     def _covered(self, pattern: str, rule: Rule, connector: Connector) -> list[Tool]:
         """Give the known tools that a glob of a rule covers, or the glob itself where none is known."""
-        trusted = connector.trust_annotations
         known = [
             tool
             for tool in self.tools.get(connector.name, ())
-            if covered(tool.name, (pattern,))
-            and rule.covers(tool.name, tool.annotations if trusted else WORST_CASE)
+            if covered(tool.name, (pattern,)) and rule.covers(tool.name, tool.annotations)
         ]
         return known or [Tool(pattern)]
 

@@ -138,17 +138,18 @@ def _demands(
 ) -> Iterator[Demand]:
     """Give the demands to be tried, the narrowest first."""
     values: list[Json] = []
-    longest, always = -1, True
+    lengths: list[int] = []
+    always = True
     for call in calls:
         value = _find(path, call)
         always = always and value not in (_ABSENT, None, ())
         if isinstance(value, tuple):
-            longest = max(longest, len(value))
+            lengths.append(len(value))
             values.extend(value)
         elif value is not _ABSENT:
             values.append(value)
-    whole = {"max_items": longest} if longest >= 0 else {}
-    length = (constraints.no_more(longest),) if longest >= 0 else ()
+    whole = {"max_items": max(lengths)} if lengths else {}
+    length = (constraints.no_more(max(lengths)),) if lengths else ()
     optional = {} if always else {"optional": True}
     given: list[Json] = [value for value in values if value is not None]
     for block, check in _kinds(path[-1], given, resolved, forbidden) if given else _nothing(values):
@@ -258,7 +259,7 @@ def _written_as_path(text: str) -> bool:
 
 
 def _names_path(name: str) -> bool:
-    return name.lower().replace("-", "_").endswith(_PATH_WORDS)
+    return name.lower().endswith(_PATH_WORDS)
 
 
 _PATH_WORDS = ("path", "paths", "file", "files", "filename", "folder", "directory", "dir", "cwd")

@@ -41,16 +41,16 @@ class Connector:
 
     name: str
     rules: tuple[Rule, ...]
-    match: Globs = ()
-    trust_annotations: bool = False
-    directory: Path | None = None
-    server: Server | None = None
-    screening: Screening = field(default_factory=Screening)
-    effect_of: tuple[tuple[Globs, frozenset[Does]], ...] = ()
-    outputs: tuple[tuple[Globs, Labels], ...] = ()
-    unlabelled: Labels = field(default_factory=Labels)
-    pins: Mapping[str, str] = field(default_factory=dict)
-    first_use: bool = False
+    match: Globs
+    trust_annotations: bool
+    directory: Path | None
+    server: Server | None
+    screening: Screening
+    effect_of: tuple[tuple[Globs, frozenset[Does]], ...]
+    outputs: tuple[tuple[Globs, Labels], ...]
+    unlabelled: Labels
+    pins: Mapping[str, str]
+    first_use: bool
     _candidates: dict[tuple[str, Annotations], tuple[Rule, ...]] = field(
         init=False, default_factory=dict, compare=False, repr=False
     )

@@ -55,8 +55,8 @@ class State:
     """
 
     directory: Path
-    durability: str = "process-crash"
-    arguments: str = "full"
+    durability: str
+    arguments: str
 
     @property
     def audit_path(self) -> Path:
@@ -84,16 +84,16 @@ class Policy:
     connectors: Mapping[str, Connector]
     state: State
     digest: str
-    file: str = ""
-    auto: bool = False
-    approval_s: float = 120.0
-    permissive: bool = False
-    unknown_tool: Standing = Standing.DENY
-    together: Together = field(default_factory=Together)
-    profiles: Mapping[str, Profile] = field(default_factory=dict)
-    own: tuple[str, ...] = ()
-    credentials: Mapping[str, Credential] = field(default_factory=dict)
-    front: Front = field(default_factory=Front)
+    file: str
+    auto: bool
+    approval_s: float
+    permissive: bool
+    unknown_tool: Standing
+    together: Together
+    profiles: Mapping[str, Profile]
+    own: tuple[str, ...]
+    credentials: Mapping[str, Credential]
+    front: Front
     _plans: dict[str, dict[str, Plan]] = field(init=False, default_factory=dict, compare=False, repr=False)
     _steps: dict[str, Step] = field(init=False, default_factory=dict, compare=False, repr=False)
 

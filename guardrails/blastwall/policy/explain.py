@@ -9,6 +9,7 @@ from blastwall.policy.connector import Connector
 from blastwall.policy.decide import Policy
 from blastwall.policy.flows import Content, Control, Flow, place
 from blastwall.policy.layers import Layered
+from blastwall.policy.messages import is_message
 from blastwall.policy.observed import secret
 from blastwall.policy.rules import Rule
 from blastwall.policy.standing import Standing
@@ -84,7 +85,8 @@ def explain(
         connector = layer.connector(call.connector)
         if connector is None:
             continue
-        found = [*_lines(connector, call, resolved, context), *_together(layer, connector, call, context)]
+        known = connector, call, resolved, context
+        found = [*_lines(*known), *_together(layer, *known)]
         lines += [replace(line, layer=layer.file) for line in found] if number else found
         candidates = connector.candidates(call.tool, call.annotations)
         flows += [(rule.id, rule.flow) for rule in candidates if rule.flow]
@@ -124,10 +126,14 @@ def _hints(rule: Rule) -> str:
     return "".join(f" with {hint}={str(wanted).lower()}" for hint, wanted in rule.when)
 
 
-def _together(policy: Policy, connector: Connector, call: ToolCall, context: Context) -> Iterator[Line]:
+def _together(
+    policy: Policy, connector: Connector, call: ToolCall, resolved: Resolved, context: Context
+) -> Iterator[Line]:
     """Say what stands against the call because of all that its session has seen and heard."""
     does = connector.does(call.tool, call.annotations)
-    wanted = any(rule.wanted for rule in connector.candidates(call.tool, call.annotations))
+    candidates = connector.candidates(call.tool, call.annotations)
+    consenting = [rule for rule in candidates if rule.stand(call, resolved, context)]
+    wanted = is_message(call.tool) or any(rule.wanted for rule in consenting)
     for level, _, message in policy.together.unmet(call, does, context, wanted=wanted):
         standing = level.name.lower()
         yield Line("session", standing, standing, message)

@@ -21,7 +21,7 @@ def starts(several: Iterable[Iterable[str]]) -> dict[str, list[int]]:
     """Sort sets of globs by what they start with, up to the first `*` or `?`: which positions start how."""
     found: dict[str, list[int]] = {}
     for position, globs in enumerate(several):
-        for start in {re2.split(r"[*?]", glob, maxsplit=1)[0] for glob in globs}:
+        for start in {re2.split(r"[*?]", glob)[0] for glob in globs}:
             found.setdefault(start, []).append(position)
     return found
 
@@ -50,7 +50,7 @@ def _steps(a: str, b: str, i: int, j: int) -> list[tuple[int, int]]:
         steps.append((i + 1, j))
     if b == "*":
         steps.append((i, j + 1))
-    if a and b and (a in "*?" or b in "*?" or a == b):
+    if a and b and (a == b or {"*", "?"} & {a, b}):
         steps.append((i if a == "*" else i + 1, j if b == "*" else j + 1))
     return steps
 

@@ -136,7 +136,6 @@ _DEMANDS = {
     "string_type": "must be text, not {value}",
     "bool_type": "must be true or false, not {value}",
     "int_type": "must be a whole number, not {value}",
-    "int_from_float": "must be a whole number, not {value}",
     "float_type": "must be a number, not {value}",
     "finite_number": "must be a number, and this is too large for one",
     "greater_than": "must be more than {gt:g}, not {value}",

@@ -138,7 +138,7 @@ def document_schema() -> dict[str, Any]:
     actions = blocks["ScreeningBlock"]["properties"]["actions"]
     actions["properties"] = {family: {"const": "quarantine"} for family in sorted(FIXED)}
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": ID}
-    return head | made | {"$defs": dict(sorted(blocks.items()))}
+    return head | made | {"$defs": blocks}
 
 
 def _describe(name: str, block: dict[str, Any]) -> None:
@@ -162,7 +162,7 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
     choices = [choice for choice in kept.pop("anyOf", ()) if choice != {"type": "null"}]
     for choice in choices:
         kept |= choice
-    if not kept.get("default", 1) or isinstance(kept.get("default"), dict):
+    if not kept.get("default", True) or isinstance(kept.get("default"), dict):
         del kept["default"]
     for pattern, inner in kept.pop("patternProperties", {}).items():
         kept["additionalProperties"] = inner

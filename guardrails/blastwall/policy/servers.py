@@ -90,7 +90,7 @@ def _address(text: str) -> str:
 
 
 def _endpoint(text: str) -> str:
-    if not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+", text) or "/.well-known" in text or "/." in text:
+    if not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+", text) or "/." in text:
         raise ValueError(f"{text!r} is no path for an endpoint: write one such as /mcp")
     return text
 

@@ -38,7 +38,7 @@ def server(loc: Loc, block: Block, credentials: Block) -> Iterator[Mistake]:
 
 
 def _transport(loc: Loc, block: Block, *, command: bool) -> Iterator[Mistake]:
-    transport = block.get("transport", "stdio" if command else "http")
+    transport = block.get("transport")
     if transport in ("stdio", "http", "sse") and (transport == "stdio") is not command:
         able = "`stdio` is how a started server is spoken to" if command else "a URL takes `http` or `sse`"
         yield Mistake((*loc, "transport"), f"{able}: take it out")

@@ -85,7 +85,7 @@ def _syntax(error: yaml.MarkedYAMLError) -> Mistake:
     meaning = next(
         (said for fragment, said in _SYNTAX if fragment in problem), f"this is not YAML: {problem}"
     )
-    return Mistake((), meaning, (mark.line + 1, mark.column + 1) if mark else (1, 1))
+    return Mistake((), meaning, (mark.line + 1, mark.column + 1) if mark else None)
 
 
 _SYNTAX = (

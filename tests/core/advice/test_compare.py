@@ -79,7 +79,7 @@ TYPED = Origin("mail.search", 1, "$.from", Label(Integrity.TYPED))
 def test_where_values_came_from_decides_where_it_was_recorded():
     known = Context((Traced(("to",), "dana", (TYPED,)),))
     unknown = Context((Traced(("to",), "dana"),))
-    asked = [seen(arguments={"to": "dana"}, context=context) for context in (known, unknown, None)]
+    asked = [seen(arguments={"to": "dana"}, context=context) for context in (None, known, unknown)]
     found = compared(rules(ALLOW), rules(CONTROLLED), *asked)
     assert (found.same, found.uncertain) == (1, 1)
     (change,) = found.changes

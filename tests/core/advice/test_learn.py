@@ -63,7 +63,10 @@ def test_the_narrowest_rule_for_one_tool():
     [
         ({}, "nothing says what the tool does: describe it under `effects`"),
         (SENDS, "it does network-send"),
-        ({"effects": {"read": ["delete", "spend"]}}, "it does delete, spend"),
+        (
+            {"effects": {"read": ["spend", "persist", "execute", "escalate", "delete"]}},
+            "it does delete, escalate, execute, persist, spend",
+        ),
         (
             {"effects": {"read": ["network-read"]}},
             "it reads from the network, and an address can carry anything out",
@@ -77,7 +80,9 @@ def test_what_may_destroy_or_reach_somebody_is_asked(effects, why):
 
 def test_a_read_from_known_hosts_is_allowed():
     network = {"effects": {"read": ["network-read"]}}
-    assert only(seen({"url": "https://docs.example/a"}), policy=made(**network)).rule["effect"] == "allow"
+    for more in ({}, {"head": 5}):
+        one = seen({"url": "https://docs.example/a"} | more)
+        assert only(one, policy=made(**network)).rule["effect"] == "allow"
 
 
 def test_what_nothing_can_be_demanded_of_is_asked():
@@ -95,6 +100,16 @@ def test_without_a_policy_everything_is_asked():
         "args": {"q": {"enum": ["x"]}},
     }
     assert learned(seen(rule="files.r")).permitted == 1
+
+
+def test_what_a_message_of_the_protocol_does_is_known_without_a_policy():
+    assert only(seen({"uri": "x"}, "mcp:resources/read")).rule["effect"] == "allow"
+    assert only(seen({"n": 1}, "mcp:sampling/createMessage")).why == "it does network-send, spend"
+
+
+def test_proposals_are_in_the_order_of_their_tools():
+    tools = [proposal.tool for proposal in learned(*(seen(tool=name) for name in "cadb")).proposals]
+    assert tools == ["a", "b", "c", "d"]
 
 
 NO = {"id": "no", "effect": "deny", "tools": ["read"], "args": {"q": {"enum": ["x"]}}}
@@ -169,11 +184,12 @@ def test_what_is_permitted_needs_no_rule():
 def test_a_rule_that_asks_never_denies_what_is_permitted():
     """An ask rule that can't be checked denies: it is then made so that it can be."""
     numbers = {"id": "some", "effect": "allow", "tools": ["read"], "args": {"q": {"minimum": 5}}}
-    past = [seen({"n": 2, "q": 7}, rule="files.some"), seen({"n": 2, "q": "c"})]
+    permitted = [seen({"n": n, "q": 7}, rule="files.some") for n in (3, 2)]
+    past = [*permitted, seen({"n": 2, "q": "c"})]
     proposal = only(*past, policy=made(numbers, **SENDS))
-    assert (proposal.rule["args"], proposal.calls) == ({"n": {"enum": [2]}}, 1)
+    assert (proposal.rule["args"], proposal.calls) == ({"n": {"minimum": 2, "maximum": 3}}, 1)
     with_it = made(numbers, thaw_rule(proposal.rule), permissive=False, **SENDS)
-    assert [kind(with_it, one) for one in past] == ["asked", "asked"]
+    assert [kind(with_it, one) for one in past] == ["asked", "asked", "asked"]
 
 
 def test_a_rule_that_allows_is_made_of_its_own_calls_alone():
@@ -189,15 +205,15 @@ def test_where_a_path_leads_is_known_without_a_policy_if_it_starts_at_the_root()
 
 def test_names_of_rules_are_their_own_and_right():
     taken = {"id": "learned-read", "effect": "deny", "tools": ["x"]}
-    tools = ["read", "_a__b_", "tool with spaces", "x" * 60, "x" * 61, "ünï"]
+    tools = ["read", "_a__b_", "tool with spaces", "X" * 60, "X" * 61, "ünï"]
     found = learned(*(seen(tool=tool) for tool in tools), policy=made(taken, **READS))
     assert sorted(each.rule["id"] for each in found.proposals) == [
         "learned--n-",
+        "learned-2-" + "X" * 22,
         "learned-2-read",
-        "learned-2-" + "x" * 22,
+        "learned-" + "X" * 24,
         "learned-_a_b",
         "learned-tool-with-spaces",
-        "learned-" + "x" * 24,
     ]
     made(*(thaw_rule(each.rule) for each in found.proposals))
 
@@ -205,6 +221,7 @@ def test_names_of_rules_are_their_own_and_right():
 PROMPT = Origin("", 1, "$", Label(Integrity.PROMPT, Confidentiality.PUBLIC))
 TYPED = Origin("mail.search", 2, "$.from", Label(Integrity.TYPED))
 BOUND = Origin("mail.search", 2, "$.from", Label(Integrity.TYPED), bound=True)
+INTERNAL = Origin("files.read", 2, "$.text", Label(Integrity.INTERNAL), prose=True)
 OUTSIDE = Origin("web.fetch", 3, "$.text", Label(Integrity.EXTERNAL, Confidentiality.PUBLIC), prose=True)
 SECRET = Origin("vault.get", 4, "$.key", Label(Integrity.TYPED, Confidentiality.SECRET))
 PEOPLE = Records.of("people", ["@corp.example"])
@@ -225,7 +242,9 @@ class TestFlow:
             ([(BOUND,)], ["bound"]),
             ([(TYPED,)], ["unmentioned"]),
             ([(TYPED, OUTSIDE)], ["typed"]),
+            ([(INTERNAL,)], ["internal"]),
             ([(PROMPT,), (BOUND,)], ["prompt", "bound"]),
+            ([(PROMPT,), (PROMPT,), (BOUND,)], ["prompt", "bound"]),
             ([(BOUND,), (PROMPT, BOUND)], ["bound"]),
             ([(OUTSIDE,)], None),
             ([(PROMPT,), ()], None),
@@ -277,6 +296,7 @@ class TestFlow:
         assert (proposal.rule["effect"], proposal.why) == ("ask", "outside text chose to")
         assert proposal.doubts == {"to": [1]}
         assert only(steered(PROMPT), steered(), seen({"to": "dana"}), policy=made(**writes)).doubts == {}
+        assert only(steered(TYPED, OUTSIDE), policy=made(**writes)).doubts == {}
         known = only(steered(OUTSIDE, value="lee@corp.example"), policy=made(**writes), records=[PEOPLE])
         assert known.doubts == {}
         assert only(steered(OUTSIDE), policy=made(**READS)).doubts == {}

@@ -9,6 +9,7 @@ from tests.core.policies import policy
 from tests.core.policy.test_decide import call, compiled, connectors, decided
 
 from blastwall.advice.lint import Tool, lint
+from blastwall.advice.wide import ANYBODY_S_HOSTS, ANYBODY_S_MAIL, wide
 from blastwall.policy import shipped
 from blastwall.policy.source import read
 from blastwall.values import Annotations
@@ -66,6 +67,14 @@ class TestDeadGlobs:
         assert one.message == "'raed_*' covers none of the 5 known tools of files"
         assert "list_folder, loose, read_file" in one.fix
 
+    @pytest.mark.parametrize(
+        ("known", "listed"), [(8, "t0, t1, t2, t3, t4, t5, t6, t7"), (9, "t7 and 1 more")]
+    )
+    def test_no_more_than_eight_known_tools_are_listed(self, known, listed):
+        tools = {"files": tuple(Tool(f"t{i}") for i in range(known))}
+        (one,) = look(HEAD + '    outputs: {"raed_*": {integrity: internal}}\n', tools)
+        assert one.fix.endswith(listed)
+
     def test_everywhere_where_tools_are_named(self):
         text = (
             HEAD
@@ -98,7 +107,9 @@ class TestShadowed:
     def test_by_a_wider_rule_of_the_same_effect(self):
         for effect in ("allow", "deny"):
             narrow = rule("tools: [read_file], args: {path: {under: [/srv/p]}}", effect=effect)
-            assert codes(narrow, rule('tools: ["read_*"]', "wide", effect)) == ["shadowed"]
+            (one,) = look(own(narrow, rule('tools: ["read_*"]', "wide", effect)))
+            does = {"allow": "allows", "deny": "denies"}[effect]
+            assert one.message == f"this never decides anything: files.wide {does} all its tools"
         assert codes(rule("tools: [read_file]", effect="ask"), rule('tools: ["*"]', "wide", "ask")) == [
             "shadowed"
         ]
@@ -112,9 +123,15 @@ class TestShadowed:
         confined = narrow.replace("args", "sandbox: box, args")
         assert look(own(confined, rule('tools: ["*"]', "wide", "ask")) + "sandboxes: {box: {}}\n") == []
 
-    def test_of_two_that_are_the_same_the_later_one_is_told(self):
-        rules = rule("tools: [read_file]", "one"), rule("tools: [read_file]", "two")
+    @pytest.mark.parametrize("tools", ["[read_file]", "[read_file, list_folder]"])
+    def test_of_two_that_are_the_same_the_later_one_is_told(self, tools):
+        rules = rule(f"tools: {tools}", "one"), rule(f"tools: {tools}", "two")
         assert [one.path for one in look(own(*rules))] == ["connectors.files.rules.1.id"]
+
+    def test_of_two_that_are_not_the_narrow_one_is_told_wherever_it_stands(self):
+        narrow, wider = rule("tools: [read_file]", "one"), rule("tools: [read_file, list_folder]", "two")
+        for rules, path in (((narrow, wider), "rules.0.id"), ((wider, narrow), "rules.1.id")):
+            assert [one.path for one in look(own(*rules))] == [f"connectors.files.{path}"]
 
     @pytest.mark.parametrize(
         "more",
@@ -161,13 +178,21 @@ class TestShadowed:
             rule("tools: [list_folder]", "no", "deny"),
             rule("tools: [read_f]", "r"),
         )
-        assert [one.message for one in look(text, narrowing=[layer])] == [
-            "this lets nothing through: the layer policy.yaml refuses all its tools",
-            "this lets nothing through: the layer policy.yaml refuses all its tools",
+        message = "this lets nothing through: the layer policy.yaml refuses all its tools"
+        assert [(one.code, one.path, one.message) for one in look(text, narrowing=[layer])] == [
+            ("shadowed", f"connectors.files.rules.{i}.id", message) for i in (0, 1)
         ]
         assert look(text, narrowing=[own(rule('tools: ["*"]'))]) == []
         assert look(text, narrowing=[HEAD.replace("files", "other") + "    rules: []\n"]) == []
         assert len(look(text, narrowing=[HEAD.replace("files", '"*"') + "    rules: []\n"])) == 2
+
+    def test_not_by_a_layer_that_lets_one_of_its_tools_through(self):
+        both = own(rule("tools: [read_file, list_folder]"))
+        assert look(both, narrowing=[own(rule("tools: [read_file]"))]) == []
+
+    def test_by_a_layer_that_does_nothing_but_deny_some_calls(self):
+        layer = own(rule("tools: [read_file], args: {path: {under: [/etc]}}", effect="deny"))
+        assert [one.code for one in look(own(rule("tools: [read_file]")), narrowing=[layer])] == ["shadowed"]
 
 
 @given(connectors())
@@ -215,6 +240,13 @@ class TestNoFlow:
         assert self.told(effects, ", flow: {intent: {verbs: [write]}}") == []
         assert self.told(effects, ", sandbox: box") == []
 
+    def test_all_of_what_it_does_is_told_in_one_order(self):
+        effects = "    effects: {write_file: [spend, persist, network-send, execute, escalate, delete, credential]}\n"
+        assert self.told(effects) == [
+            "rule files.r allows 'write_file', which does "
+            "credential, delete, escalate, execute, network-send, persist, spend, with whatever data"
+        ]
+
     def test_a_read_from_the_network(self):
         effects = "    effects: {write_file: [network-read]}\n"
         assert len(self.told(effects)) == 1
@@ -227,6 +259,8 @@ class TestNoFlow:
         known = {"files": (Tool("write_file", None, Annotations(read_only=True, open_world=False)),)}
         trusted = f"    trust_annotations: true\n    pin: {{write_file: {'a' * 64}}}\n"
         assert self.told(trusted, tools=known) == []
+        only = ", when: {annotations: {readOnlyHint: true}}"
+        assert self.told(trusted, only, tools=known) == []
         warned = Annotations(stated=frozenset({"destructiveHint"}))
         known = {"files": (Tool("write_file", None, warned),)}
         assert len(self.told("    effects: {write_file: [write]}\n", tools=known)) == 1
@@ -243,16 +277,24 @@ class TestNoFlow:
 
 class TestUnknownArguments:
     def test_none_of_the_tools_has_it(self):
-        (one,) = look(own(rule("tools: [read_file], args: {paht: {max_length: 9}}")))
-        assert (one.code, one.column) == ("unknown-argument", 59)
+        (one,) = look(own(rule("tools: [read_file], args: {path: {under: [/srv/p]}, paht: {max_length: 9}}")))
+        assert (one.code, one.column) == ("unknown-argument", 84)
         assert one.message == "read_file has no argument 'paht'"
         assert one.fix == "write one of head, path"
+
+    def test_what_they_have_is_told_in_one_order(self):
+        tools = {"files": tuple(Tool(name, frozenset("zyxwvutsr")) for name in ("read_file", "list_folder"))}
+        (one,) = look(own(rule("tools: [read_file, list_folder], args: {path: {max_length: 9}}")), tools)
+        assert one.message == "read_file, list_folder have no argument 'path'"
+        assert one.fix == "write one of r, s, t, u, v, w, x, y and 1 more"
 
     def test_some_have_it(self):
         (one,) = look(own(rule('tools: ["*"], args: {path: {max_length: 9}}')))
         assert one.message == "whoami has no argument 'path'"
         assert one.fix == "give the others a rule of their own"
         assert look(own(rule('tools: ["*"], args: {path: {max_length: 9, optional: true}}'))) == []
+        assert look(own(rule('tools: ["*"], flow: {control: {path: [prompt]}}'))) == []
+        assert codes(rule('tools: ["*"], flow: {bounded: {path: {max_sum: 1}}}')) == ["unknown-argument"]
 
     def test_what_is_inside_of_an_argument_is_not_known(self):
         assert look(own(rule("tools: [read_file], args: {path.to.it: {max_length: 9}}"))) == []
@@ -260,9 +302,9 @@ class TestUnknownArguments:
     def test_in_flow(self):
         flow = "flow: {control: {paht: [prompt], '*': [prompt]}, bounded: {haed: {max_sum: 1}}}"
         found = told(own(rule(f"tools: [read_file, loose], {flow}")))
-        assert [(code, path.rpartition(".")[2]) for code, _, _, path in found] == [
-            ("unknown-argument", "paht"),
-            ("unknown-argument", "haed"),
+        assert [(code, path) for code, _, _, path in found] == [
+            ("unknown-argument", "connectors.files.rules.0.flow.control.paht"),
+            ("unknown-argument", "connectors.files.rules.0.flow.bounded.haed"),
         ]
 
     def test_an_unknown_schema_says_nothing(self):
@@ -281,6 +323,12 @@ class TestWide:
         [
             ("*.com", True),
             ("*.co.uk", True),
+            ("*.com.au", True),
+            ("*.net.au", True),
+            ("*.org.uk", True),
+            ("*.edu.au", True),
+            ("*.gov.uk", True),
+            ("*.ac.uk", True),
             ("*.github.io", True),
             ("*.workers.dev", True),
             ("*.corp.example", False),
@@ -296,6 +344,21 @@ class TestWide:
             + f"sandboxes: {{box: {{network: [{{host: '{host}'}}]}}}}\n"
         )
         assert [one.path for one in look(boxed)] == (["sandboxes.box.network.0.host"] if wide else [])
+
+    def test_a_port_makes_no_hosts_narrower(self):
+        rules = rule('tools: [read_file], args: {path: {hosts: ["*.github.io:8443"]}}')
+        assert codes(rules) == ["wide-hosts"]
+
+    @pytest.mark.parametrize("domain", sorted(ANYBODY_S_HOSTS))
+    def test_every_open_hoster_is_found_however_it_is_written(self, domain):
+        assert [code for code, *_ in wide({"hosts": [f"*.{domain.title()}"]})] == ["wide-hosts"]
+
+    @pytest.mark.parametrize("domain", sorted(ANYBODY_S_MAIL))
+    def test_every_open_mail_domain_is_found_however_it_is_written(self, domain):
+        assert [code for code, *_ in wide({"recipients": [f"@{domain.title()}"]})] == ["wide-recipients"]
+
+    def test_a_text_that_is_no_recipient_is_none(self):
+        assert codes(rule('tools: [read_file], args: {path: {enum: ["@gmail.com"]}}')) == []
 
     def test_recipients(self):
         rules = rule(
@@ -316,7 +379,7 @@ class TestWide:
 
 class TestStrict:
     def test_tools_of_which_no_rule_speaks(self):
-        found = look(own(rule('tools: ["read_*", "l*"]')), strict=True)
+        found = look(own(rule('tools: ["read_*"]'), rule('tools: ["l*"]', "l")), strict=True)
         assert [(one.code, one.line, one.message) for one in found] == [
             ("unspoken", 3, "no rule speaks of write_file, so it is always refused"),
             ("unspoken", 3, "no rule speaks of whoami, so it is always refused"),

@@ -40,14 +40,17 @@ def args(*values, **options):
         ),
         (["two words, said once"], {"max_length": 20}),
         (["two words"] * 2, {"enum": ["two words"]}),
+        ([f"w{i}" for i in range(8)], {"enum": [f"w{i}" for i in range(8)]}),
         ([f"w{i}" for i in range(9)], {"max_length": 2}),
         (["x" * 501 + " y", "z"], {"max_length": 1000}),
+        (["x" * 64, "z"], {"enum": ["x" * 64, "z"]}),
         (["x" * 65, "z"], {"max_length": 100}),
         (["", "a"], {"enum": ["", "a"]}),
         ([["a", "b"], ["a"]], {"enum": ["a", "b"], "max_items": 2}),
         ([["a"], []], {"enum": ["a"], "max_items": 1, "optional": True}),
         ([["a"], "a"], {"enum": ["a"], "max_items": 1}),
         ([[]], {"max_items": 0, "optional": True}),
+        ([["a", None]], {"max_items": 2}),
         ([[{"name": "a"}], [{"name": "b"}]], {"max_items": 1}),
         (["a", 1, "a", 1], {"enum": [1, "a"]}),
     ],
@@ -79,18 +82,18 @@ def test_nothing_can_be_demanded_of_a_medley(values):
         (["/home/user/a.txt", "/home/user/b.txt"], {"under": ["/home/user/a.txt", "/home/user/b.txt"]}),
         (["/home/user/work/a", "/home/user/work/b"], {"under": ["/home/user/work"]}),
         (["/home/user/x/a", "/home/user/y/b"], {"under": ["/home/user/x", "/home/user/y"]}),
-        (["/etc/hosts"], {"enum": ["/etc/hosts"]}),
-        ([f"/d{i}/x" for i in range(9)], {"max_length": 5}),
+        (["/etc/hosts"], {"under": ["/etc/hosts"]}),
+        (["/etc"], {"enum": ["/etc"]}),
+        ([f"/srv/d{i}/x" for i in range(8)], {"under": [f"/srv/d{i}" for i in range(8)]}),
+        ([f"/srv/d{i}/x" for i in range(9)], {"max_length": 10}),
     ],
 )
 def test_folders(paths, block):
-    if block == {"enum": ["/etc/hosts"]}:
-        block = {"under": ["/etc/hosts"]}
     assert args(*paths) == block
 
 
 def test_no_folder_is_the_root_or_a_home_or_above_one():
-    nested = frozenset({"/srv/people/dana"})
+    nested = frozenset({"/srv/people/dana", "/home/user"})
     assert args("/srv/people/dana/a", "/srv/people/lee/b", forbidden=nested) == {
         "under": ["/srv/people/dana/a", "/srv/people/lee/b"]
     }
@@ -111,7 +114,29 @@ def test_relative_paths_count_where_it_is_known_where_they_lead():
         "path": {"under": ["/srv/project"]},
         "name": {"enum": ["a.txt", "b.txt"]},
     }
-    assert narrowed(calls, {}, HOME).args["path"] == {"enum": ["a.txt", "b.txt"]}
+    for known in ({}, {"a.txt": "/srv/project/a.txt"}):
+        assert narrowed(calls, known, HOME).args["path"] == {"enum": ["a.txt", "b.txt"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        *((name, ["a", "b"]) for name in ("path", "paths", "file", "files", "filename", "folder")),
+        *((name, ["a", "b"]) for name in ("directory", "dir", "cwd", "source_path", "targetDir")),
+        *(("x", [f"{start}a", f"{start}b"]) for start in ("/", "./", "../")),
+    ],
+)
+def test_what_is_called_a_path_or_written_as_one_is_one(name, texts):
+    resolved = {text: f"/srv/project/{text[-1]}" for text in texts}
+    assert narrowed([freeze({name: text}) for text in texts], resolved, HOME).args == {
+        name: {"under": ["/srv/project"]}
+    }
+
+
+@pytest.mark.parametrize(("name", "texts"), [("pathology", ["a", "b"]), ("x", ["/srv/project/a", "b"])])
+def test_what_could_be_something_else_is_no_path(name, texts):
+    resolved = dict.fromkeys(texts, "/srv/project/a")
+    assert narrowed([freeze({name: text}) for text in texts], resolved, HOME).args == {name: {"enum": texts}}
 
 
 def test_what_is_inside_of_objects_and_what_is_not_always_there():
@@ -122,15 +147,22 @@ def test_what_is_inside_of_objects_and_what_is_not_always_there():
         "d": {"enum": ["y"], "optional": True},
     }
     assert both.open == ()
+    assert found({"x": []}, {}).args == {"x": {"max_items": 0, "optional": True}}
 
 
 def test_an_argument_that_no_rule_can_name_is_open():
     assert found({"a.b": "x", "": "y"}).open == ("a.b", "")
+    assert found({"a": {"b.c": "x", "": "y"}}).open == ("a.b.c", "a.")
 
 
 def test_many_hosts_or_people_are_no_list():
-    assert args(*(f"https://h{i}.example/" for i in range(33))) == {"max_length": 20}
-    assert args(*(f"p{i}@corp.example" for i in range(33))) == {"max_length": 20}
+    for kind, text, listed in (
+        ("hosts", "https://h{}.example/", "h{}.example"),
+        ("recipients", "p{}@corp.example", "p{}@corp.example"),
+    ):
+        few = args(*(text.format(i) for i in range(10, 42)))
+        assert few == {kind: [listed.format(i) for i in range(10, 42)]}
+        assert args(*(text.format(i) for i in range(10, 43))) == {"max_length": 20}
 
 
 @pytest.mark.parametrize(
@@ -149,10 +181,15 @@ def test_what_is_secret_is_not_listed(value, block):
     assert one.args == {"x": block, "y": {"enum": ["a"]}}
 
 
+def test_of_a_secret_number_nothing_is_shown():
+    assert narrowed([freeze({"x": 7})], {}, HOME, frozenset({"x"})).open == ("x",)
+
+
 def test_what_can_be_checked_on_another_call():
     one = found({"n": 1, "s": "a"})
     assert one.decides(freeze({"n": 2, "s": "a"}), {})
     assert one.decides(freeze({"n": "1", "s": "b"}), {})
+    assert one.decides(freeze({"n": "1"}), {})
     assert not one.decides(freeze({"n": "1", "s": "a"}), {})
 
 

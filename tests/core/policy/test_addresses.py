@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from blastwall.policy.addresses import HostPattern, Place, mail_addresses, place, recipient
 from blastwall.policy.truth import Truth
 
+LONGEST = ".".join(["a" * 61, *["a" * 63] * 3])
+"""As many characters as the name of a host may have."""
+
 
 @pytest.mark.parametrize(
     ("text", "host", "port", "standard"),
@@ -47,6 +50,11 @@ from blastwall.policy.truth import Truth
         ("https://api.example.com/x?mail=a%40b.c&u=https%3A%2F%2Fx", "api.example.com", 443, True),
         ("https://api.example.com/a|b^c{d}", "api.example.com", 443, True),
         ("https://api.example.com?q=1", "api.example.com", 443, True),
+        ("https://X.EXAMPLE/X?X#X", "x.example", 443, True),
+        ("https://x.example?X", "x.example", 443, True),
+        ("https://api.example.com:65535/", "api.example.com", 65535, False),
+        ("https://example.1b/", "example.1b", 443, True),
+        (f"https://{LONGEST}/", LONGEST, 443, True),
     ],
 )
 def test_hosts_come_out_in_one_spelling(text, host, port, standard):
@@ -139,6 +147,7 @@ def test_hosts_come_out_in_one_spelling(text, host, port, standard):
         "https://σς.example/",
         "https://a\u200db.example/",
         "https://xn--a/",
+        "https://a.xn--a/",
         "https://xn--/",
         "https://xn--80ak6aa92e-.com/",
         "https://℀.example/",
@@ -157,6 +166,7 @@ def test_hosts_come_out_in_one_spelling(text, host, port, standard):
         "https://*.example.com/",
         "https://" + "a" * 64 + ".com/",
         "https://" + "a." * 127 + "com/",
+        f"https://a{LONGEST}/",
         # ports
         "https://api.example.com:/",
         "https://api.example.com:65536/",
@@ -221,7 +231,7 @@ def test_no_text_breaks_the_readers(text):
     ("pattern", "text", "covers"),
     [
         ("api.example.com", "https://api.example.com/x", Truth.YES),
-        ("API.example.com.", "https://api.example.com/x", Truth.YES),
+        ("API.EXAMPLE.com.", "https://api.example.com/x", Truth.YES),
         ("api.example.com", "http://api.example.com/x", Truth.YES),
         ("api.example.com", "api.example.com", Truth.YES),
         ("api.example.com", "https://api.example.com:443", Truth.YES),
@@ -260,6 +270,11 @@ def test_a_pattern_covers_its_host_and_no_other(pattern, text, covers):
     assert HostPattern.parse(pattern).covers(found) is covers
 
 
+def test_a_host_alone_is_one_on_the_port_that_is_its_scheme_s_own():
+    assert HostPattern.parse("api.example.com").covers(Place("api.example.com")) is Truth.YES
+    assert HostPattern.parse("api.example.com:443").covers(Place("api.example.com")) is Truth.UNKNOWN
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -295,7 +310,8 @@ def test_a_pattern_that_is_no_host_is_refused(text):
         ("dana+list@corp.example", ("dana+list@corp.example",)),
         ("d.a-n_a@corp.example", ("d.a-n_a@corp.example",)),
         ("a@x.y, b@x.y", ("a@x.y", "b@x.y")),
-        ("a@x.y;B <b@x.y>", ("a@x.y", "b@x.y")),
+        ("a@x.y;b@x.y", ("a@x.y", "b@x.y")),
+        ("a@x.y;B <b@x.y> ", ("a@x.y", "b@x.y")),
         ("a@xn--bcher-kva.example", ("a@xn--bcher-kva.example",)),
     ],
 )

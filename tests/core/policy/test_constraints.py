@@ -135,6 +135,7 @@ def test_numbers(bounds, value, expected):
         ({"max_items": 2}, ["a", "b", "c"], OTHER),
         ({"max_items": 2}, [], ALLOWED),
         ({"max_items": 2}, "one", ALLOWED),
+        ({"max_items": 1}, "one", ALLOWED),
         ({"max_items": 0}, "one", OTHER),
         ({"max_items": 0}, [], ALLOWED),
         ({"max_items": 2}, None, ALLOWED),
@@ -351,6 +352,11 @@ def test_an_argument_may_be_absent_only_where_the_rule_says_so(optional, argumen
 )
 def test_arguments_inside_arguments(optional, arguments, expected):
     assert answer({"o.a.p": PATH | {"optional": optional}}, arguments) == expected
+
+
+def test_an_argument_inside_another_and_one_of_its_whole_name_are_two():
+    assert answer({"o.p": PATH | {"optional": True}}, {"o": {"p": "/srv/x"}}) == ALLOWED
+    assert answer({"o.p": PATH | {"optional": True}}, {"o.p": "/srv/x"}) == UNCLEAR
 
 
 def test_all_demands_on_one_argument_must_hold():

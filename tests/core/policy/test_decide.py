@@ -223,6 +223,12 @@ def test_an_unknown_connector_denies_and_is_named():
     assert "no connector 'mail' in the policy (it has: files)" in str(verdict.denied)
 
 
+def test_the_connectors_that_there_are_are_named_in_order():
+    loaded = policy({"version": 1, "connectors": {"web": {}, "files": {}, "mail": {}}})
+    denied = loaded.decide(ToolCall.of("bank", "pay", {}), {}).denied
+    assert denied.message == "no connector 'bank' in the policy (it has: files, mail, web)"
+
+
 def test_a_tool_of_no_connector_is_told_how_to_get_one():
     verdict = rules().decide(ToolCall.of("", "send", {}), {})
     assert reason(verdict) is Reason.UNKNOWN_CONNECTOR
@@ -326,7 +332,7 @@ def test_a_sandbox_holds_for_what_is_asked_otherwise_too():
 
 def test_rules_that_disagree_on_the_sandbox_deny():
     loaded = rules(
-        {"effect": "allow", "sandbox": "box"}, {"effect": "ask", "sandbox": "cage"}, sandboxes=BOXES
+        {"effect": "allow", "sandbox": "cage"}, {"effect": "ask", "sandbox": "box"}, sandboxes=BOXES
     )
     verdict = decided(loaded, call())
     assert reason(verdict) is Reason.AMBIGUOUS
@@ -412,6 +418,73 @@ def test_what_a_list_of_tools_may_show(blocks, permitted):
     assert rules(*blocks).permits("files", "tool") is permitted
 
 
+BOTH = {"args": {"p": {"maximum": 5}, "q": {"maximum": 5}}}
+
+
+@pytest.mark.parametrize(
+    ("block", "known", "alone", "beside"),
+    [
+        ({"effect": "allow", "args": UNCLEAR}, {}, True, True),
+        ({"effect": "allow", "args": UNCLEAR}, {"p": 5}, True, True),
+        ({"effect": "allow", "args": UNCLEAR}, {"p": 9}, False, True),
+        ({"effect": "allow", "args": UNCLEAR}, {"p": "1"}, False, True),
+        ({"effect": "allow", "args": UNCLEAR, "otherwise": "ask"}, {"p": 9}, True, True),
+        ({"effect": "allow", "args": UNCLEAR, "otherwise": "deny"}, {"p": 9}, False, False),
+        ({"effect": "ask", "args": UNCLEAR}, {"p": 9}, False, True),
+        ({"effect": "ask", "args": UNCLEAR}, {"p": "1"}, False, False),
+        ({"effect": "ask"} | BOTH, {"p": "1"}, False, True),
+        ({"effect": "ask"} | BOTH, {"p": "1", "q": 5}, False, False),
+        ({"effect": "deny", "args": UNCLEAR}, {}, False, True),
+        ({"effect": "deny", "args": UNCLEAR}, {"p": 5}, False, False),
+        ({"effect": "deny", "args": UNCLEAR}, {"p": "1"}, False, False),
+        ({"effect": "deny", "args": UNCLEAR}, {"p": [5, 9]}, False, False),
+        ({"effect": "deny", "args": UNCLEAR}, {"p": 9}, False, True),
+        ({"effect": "deny", "args": UNCLEAR, "when": {"cel": "true"}}, {"p": 5}, False, True),
+        # where a path leads is known of a call alone
+        ({"effect": "allow", "args": {"p": {"under": ["/srv"]}}}, {"p": "/etc/passwd"}, True, True),
+    ],
+)
+def test_what_a_list_may_show_of_calls_with_some_arguments_in_common(block, known, alone, beside):
+    """By the rule alone, and beside another that allows every call."""
+    assert rules(block).permits("files", "tool", known=known) is alone
+    assert rules(block, {"effect": "allow"}).permits("files", "tool", known=known) is beside
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "alone", "denying"),
+    [
+        (5, 1, "allow", "deny"),
+        (5, 2, "deny", "allow"),
+        (9, 1, "deny", "allow"),
+        ("5", 1, "deny", "deny"),
+        ("5", 2, "deny", "allow"),
+        (5, None, "deny", "deny"),
+        (9, None, "deny", "allow"),
+    ],
+)
+def test_arguments_and_condition_must_both_be_as_a_rule_demands(p, q, alone, denying):
+    """Of an allow rule by itself, and of a deny rule beside one that allows every call."""
+    demand = {"args": UNCLEAR, "when": {"cel": "args.q < 2"}}
+    given_arguments = {"p": p} if q is None else {"p": p, "q": q}
+    asking = call(arguments=given_arguments)
+    assert kind(decided(rules({"effect": "allow"} | demand), asking)) == alone
+    assert kind(decided(rules({"effect": "deny"} | demand, {"effect": "allow"}), asking)) == denying
+
+
+def test_a_refusal_lists_every_demand_that_is_not_met_and_no_other():
+    demand = {"args": UNCLEAR | {"o.q": {"max_length": 1}}, "when": {"cel": "args.q < 2"}}
+    loaded = rules({"effect": "allow"} | demand)
+    texts = {"p": "p must be a number up to 5", "o.q": "o.q must be text of at most 1 characters"}
+
+    def told(**arguments):
+        return decided(loaded, call(arguments=arguments)).denied.message
+
+    assert told(p=[1, 9], o={"q": "a"}, q=1) == f"files.tool: {texts['p']}"
+    assert told(p=1, o={"q": "ab"}, q=1) == f"files.tool: {texts['o.q']}"
+    assert told(p=1, o={"q": "a"}, q=2) == "files.tool: its `when` does not hold"
+    assert told(p=9, o={}, q=2) == f"files.tool: {texts['p']}; {texts['o.q']}; its `when` does not hold"
+
+
 def test_a_tool_of_an_unknown_connector_is_not_shown():
     assert rules({"effect": "allow"}).permits("mail", "tool") is False
 
@@ -463,7 +536,7 @@ def test_folders_and_servers_are_found_by_connector():
 
 
 def test_the_state_is_an_audit_log_and_a_quarantine(tmp_path):
-    state = State(tmp_path)
+    state = State(tmp_path, "process-crash", "full")
     assert state.audit_path == tmp_path / "audit.jsonl"
     assert state.ledger_path == tmp_path / "ledger.sqlite"
     assert state.quarantine_path == tmp_path / "quarantine"
@@ -474,6 +547,22 @@ def test_an_output_is_screened_and_labelled_as_the_policy_says():
     assert loaded.screen(call(), ToolOutput("short")).action is Action.PASS
     assert loaded.screen(call(), ToolOutput("x" * 30)).action is Action.QUARANTINE
     assert loaded.labels(call()).default == Label()
+
+
+def test_one_rule_that_looks_at_where_data_came_from_is_enough_to_recall_it():
+    loaded = rules({"effect": "allow"}, {"effect": "allow", "flow": {"control": {"p": ["prompt"]}}})
+    assert loaded.recalls(call()) is True
+    assert loaded.recalls(ToolCall.of("mail", "send", {})) is False
+    assert dataclasses.replace(
+        loaded, connectors={"a": rules().connectors["files"]} | dict(loaded.connectors)
+    ).traces
+
+
+def test_what_a_policy_remembers_is_no_part_of_it():
+    used, fresh = rules({"effect": "allow"}), rules({"effect": "allow"})
+    decided(used, call())
+    assert used == fresh
+    assert repr(used) == repr(fresh)
 
 
 def test_standings_are_ordered_by_strictness():

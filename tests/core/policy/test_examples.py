@@ -38,6 +38,7 @@ OTHERS = (
     {"tool": "send", "args": {"to": "a"}, "from": {"to": "typed"}},
     {"tool": "send", "args": {"to": "a"}, "from": {"to": "nowhere"}},
     {"tool": "send", "args": {"to": "a", "deep": {"id": 1}}, "from": {"deep.id": "bound"}},
+    {"tool": "send", "args": {"to": "a", "deep": {"id": 1}}, "from": {"deep": "external"}},
     {"tool": "send", "args": {"to": "a", "body": "see http://x.example/a"}, "from": {"body": "external"}},
     {"tool": "send", "args": {"to": "a"}, "prompt": "Read my mail."},
 )
@@ -49,14 +50,42 @@ def test_right_examples_are_no_mistake():
 
 @pytest.mark.parametrize("example", OTHERS)
 def test_a_match_that_does_not_match_is_a_mistake(example):
-    with pytest.raises(PolicyError, match=r"examples\.match\.0: the rule does not allow this: ."):
+    with pytest.raises(
+        PolicyError, match=r"connectors\.mail\.rules\.0\.examples\.match\.0: the rule does not allow this: ."
+    ):
         read([example])
 
 
 @pytest.mark.parametrize("example", MATCHING)
 def test_a_no_match_that_matches_is_a_mistake(example):
-    with pytest.raises(PolicyError, match=r"examples\.no_match\.0: the rule would allow this$"):
+    with pytest.raises(PolicyError, match=r"rules\.0\.examples\.no_match\.0: the rule would allow this$"):
         read((), [example])
+
+
+@pytest.mark.parametrize(
+    ("source", "admitted"),
+    [
+        ("prompt", {"prompt", "typed", "unmentioned", "internal"}),
+        ("typed", {"typed", "internal"}),
+        ("unmentioned", {"typed", "unmentioned", "internal"}),
+        ("bound", {"typed", "bound", "internal"}),
+        ("internal", {"internal"}),
+        ("external", set()),
+        ("nowhere", set()),
+    ],
+)
+def test_a_value_from_a_source_is_what_that_source_means(source, admitted):
+    example = {"tool": "send", "args": {"to": "a"}, "from": {"to": source}}
+    for wanted in ("prompt", "typed", "unmentioned", "bound", "internal"):
+        kind = "match" if wanted in admitted else "no_match"
+        read(**{kind: [example]}, flow={"control": {"to": [wanted]}})
+
+
+def test_a_wrong_example_says_where_its_value_was_supposed_to_be_seen():
+    bound = {"flow": {"control": {"to": ["bound"]}}}
+    for given, told in (({}, "the user's words"), ({"from": {"to": "typed"}}, r"an\.output \$ \(typed")):
+        with pytest.raises(PolicyError, match=f"to must come from .*, and was seen in {told}"):
+            read([{"tool": "send", "args": {"to": "a"}} | given], **bound)
 
 
 @pytest.mark.parametrize("kind", ["match", "no_match"])

@@ -107,6 +107,18 @@ def test_what_is_wrong_is_told_where_it_is_written(connector, document, error):
     assert error in str(caught.value)
 
 
+@pytest.mark.parametrize("connector", [{"template": "mial"}, {"template": "mail", "with": {"x": 1}}])
+def test_what_can_not_be_laid_is_left_as_it_is_written(connector):
+    data = {"connectors": {"mail": connector}, "sandboxes": {"box": {"profile": "skratch", "timeout_s": 9}}}
+    mistakes = []
+    assert expanded(data, mistakes) == data
+    at = "with" if "with" in connector else "template"
+    assert [mistake.loc for mistake in mistakes] == [
+        ("connectors", "mail", at),
+        ("sandboxes", "box", "profile"),
+    ]
+
+
 def test_data_that_is_no_policy_is_left_as_it_is():
     assert expanded([], []) == []
     assert expanded({"connectors": 5}, []) == {"connectors": 5}

@@ -135,7 +135,7 @@ class TestTraces:
         flows = [{"control": {"to": ["prompt"]}}, {"control": {"*": ["typed"]}}]
         blocks = [{"effect": "allow", "flow": flow} for flow in flows]
         context = Context((Traced(("to",), "dana", (TYPED,)),))
-        loaded = rules(*blocks, {"effect": "ask", "tools": ["x"], "flow": flows[0]})
+        loaded = rules(*blocks, {"effect": "ask", "tools": ["x"], "flow": flows[0]}, {"effect": "allow"})
         found = explain(loaded, ToolCall.of("files", "tool", {"to": "dana"}), {}, context)
         assert [(wanted.rule, wanted.met) for wanted in found.traces[0].wanted] == [
             ("files.r0", False),
@@ -149,16 +149,28 @@ class TestTraces:
         flow = {"content": {"max_confidentiality": "private"}}
         found = under_flow(flow, {"body": leaf.value}, Context((leaf,)))
         (trace,) = found.traces
-        assert trace.value == MASK
+        assert (trace.argument, trace.value) == ("body", MASK)
         assert trace.links == ((MASK, (SECRET,)),)
         assert trace.wanted == (Wanted("files.r0", "nothing beyond private", met=False),)
         assert "hunter2" not in str(found.lines)
 
-    def test_a_name_that_is_secret_is_not_shown(self):
-        leaf = Traced(("hunter2 is the key",), "hunter2 is the key", (), (SECRET,))
+    @pytest.mark.parametrize("above", [(), ("deep",)])
+    def test_a_name_that_is_secret_is_not_shown(self, above):
+        leaf = Traced((*above, "hunter2 is the key"), "hunter2 is the key", (), (SECRET,))
         flow = {"content": {"max_confidentiality": "private"}}
         (trace,) = under_flow(flow, {"hunter2 is the key": 1}, Context((leaf,))).traces
         assert (trace.argument, trace.value) == (MASK, MASK)
+
+    def test_a_name_that_is_no_secret_is_shown_where_it_stands(self):
+        leaf = Traced(("deep", "colour"), "colour", (TYPED,))
+        (trace,) = under_flow({"content": {"links": "none"}}, {}, Context((leaf,))).traces
+        assert (trace.argument, trace.value) == ("deep.colour", "colour")
+
+    def test_a_link_that_is_the_whole_value_is_shown_once(self):
+        links = (Link("a.example", (TYPED,)), Link("b.example", (OUTSIDE,)))
+        leaf = Traced(("to",), "b.example", (OUTSIDE,), (), links)
+        (trace,) = under_flow({"control": {"to": ["typed"]}}, {}, Context((leaf,))).traces
+        assert trace.links == (("a.example", (TYPED,)),)
 
     def test_a_value_with_a_secret_link_is_not_shown(self):
         leaf = Traced(("body",), "see x.example/hunter2", links=(Link("x.example/hunter2", (SECRET,)),))
@@ -199,6 +211,7 @@ class TestTraces:
         (True, "true"),
         ("\x1b[31mred\n", "\\u001b[31mred\\u000a"),
         ("a\u202eb", "a\\u202eb"),
+        ("x" * 60, "x" * 60),
         ("x" * 61, "x" * 60 + "… (61 characters)"),
     ],
 )
@@ -219,6 +232,35 @@ def test_the_session_has_its_own_lines():
         ("session", "ask"),
         ("session", "deny"),
     ]
+    assert isinstance(found.verdict, Deny)
+
+
+INTENT = {"flow": {"intent": {"verbs": ["send"]}}}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "tool", "lines"),
+    [
+        ([{"tools": ["*"]}, {"tools": ["*"]} | INTENT], "drop", 0),
+        ([{"tools": ["*"]}, {"tools": ["*"]}], "drop", 1),
+        # a rule that has found the user's wish, but does not let this call run
+        ([{"tools": ["*"]}, {"tools": ["*"], "args": {"to": {"enum": ["dana"]}}} | INTENT], "drop", 1),
+        ([{"messages": ["resources/*"]}], "mcp:resources/read", 0),
+    ],
+)
+def test_a_session_s_line_is_there_where_the_session_objects(blocks, tool, lines):
+    named = [{"id": f"r{i}", "effect": "allow"} | block for i, block in enumerate(blocks)]
+    loaded = policy(
+        {
+            "version": 1,
+            "session": {"intent": "deny"},
+            "connectors": {"files": {"rules": named, "effects": {"mcp:resources/*": ["write"]}}},
+        }
+    )
+    wants = Context((), Intent(("Send it to Dana",)))
+    found = explain(loaded, ToolCall.of("files", tool, {}), {}, wants)
+    assert [line.standing for line in found.lines if line.rule == "session"] == ["deny"] * lines
+    assert isinstance(found.verdict, Deny) is bool(lines)
 
 
 OTHER = {"version": 1, "connectors": {"mail": {"rules": []}}}
@@ -229,6 +271,12 @@ def test_the_lines_of_another_layer_name_its_file():
     found = explain(layers, ToolCall.of("files", "tool", {}), {})
     assert [(line.standing, line.layer) for line in found.lines] == [("allow", ""), ("deny", "policy.yaml")]
     assert isinstance(found.verdict, Deny)
+
+
+def test_a_layer_that_knows_nothing_of_the_connector_hides_no_line_of_another():
+    layers = Layered(policy(OTHER), (rules({"effect": "ask"}),))
+    found = explain(layers, ToolCall.of("files", "tool", {}), {})
+    assert [(line.standing, line.layer) for line in found.lines] == [("ask", "policy.yaml")]
 
 
 def test_a_demand_with_flow_that_holds():

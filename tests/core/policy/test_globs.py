@@ -31,8 +31,16 @@ def test_the_usual_ones():
     assert within("read_*", "*")
     assert within("a?c", "a*")
     assert within("*", "*")
+    assert within("abc", "a?c")
+    assert within("a?c", "a?c")
     assert not within("*", "?")
     assert not within("read_*", "read_file")
     assert not within("?", "a")
     assert meet("read_*", "*_file")
     assert not meet("read_*", "write_*")
+
+
+def test_globs_of_tools_and_of_messages_share_nothing():
+    for one, other in (("mcp:*", "*"), ("*", "mcp:*"), ("mcp:roots/list", "*")):
+        assert meet(one, other) is False
+        assert within(one, other) is False

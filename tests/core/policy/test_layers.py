@@ -51,6 +51,16 @@ def test_the_strictest_layer_decides(others, kind):
     assert isinstance(decide(layer(), *map(layer, others)), kind)
 
 
+def test_a_call_that_all_permit_runs_by_the_rule_of_the_file_that_grants():
+    assert decide(layer(), layer(id="other")) == Allow("files.r")
+
+
+def test_one_layer_that_looks_at_where_data_came_from_is_enough_to_recall_it():
+    traced = layer(flow={"control": {"path": ["prompt"]}})
+    assert Layered(layer(), (layer(), traced)).recalls(CALL) is True
+    assert Layered(layer(), (layer(), layer())).recalls(CALL) is False
+
+
 def test_a_layer_that_grants_more_grants_nothing():
     assert isinstance(decide(layer("deny"), layer()), Deny)
     assert isinstance(decide(layer(tools=["write"]), layer()), Deny)
@@ -65,8 +75,9 @@ def test_a_layer_speaks_of_the_connectors_that_it_names():
 
 def test_sandboxes_add_up_or_collide():
     box, other = {"sandboxes": {"box": {}}, "sandbox": "box"}, {"sandboxes": {"b": {}}, "sandbox": "b"}
-    inside = decide(layer(), layer(**box))
+    inside = decide(layer(), layer(id="inside", **box))
     assert isinstance(inside, Sandbox)
+    assert inside.rule == "files.r"
     assert isinstance(decide(layer(**box), layer(**box)), Sandbox)
     assert decide(layer(**box), layer(**other)).denied.reason is Reason.AMBIGUOUS
 

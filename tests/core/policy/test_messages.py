@@ -2,6 +2,7 @@
 
 import pytest
 from tests.core.policies import policy
+from tests.core.policy import reference
 
 from blastwall.advice.learn import learn
 from blastwall.advice.lint import Tool, lint
@@ -35,6 +36,13 @@ def said(judge, message, **arguments):
     return judge.decide(ToolCall.of("files", name, arguments), {})
 
 
+def test_the_messages_and_what_they_do_are_those_of_the_documentation():
+    assert MESSAGE == "mcp:"
+    assert EFFECTS == reference.MESSAGES
+    assert ASKED == reference.ASKED_OF_CLIENTS
+    assert PAID == reference.ASKED_OF_CLIENTS - {"roots/list"}
+
+
 # --- Which rules speak of them --------------------------------------------------------------------------
 
 
@@ -59,7 +67,7 @@ def test_a_glob_of_messages_covers_what_is_known_and_nothing_else():
     assert all(isinstance(said(judge, name), Allow) for name in MESSAGES)
     for unknown in ("mcp:tools/list", "mcp:resources/write", "mcp:tasks/result", "mcp:"):
         assert isinstance(said(judge, unknown), Deny)
-        assert not judge.permits("files", unknown)
+        assert judge.permits("files", unknown) is False
 
 
 def test_globs_of_both_kinds_never_meet():

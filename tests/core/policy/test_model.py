@@ -1,19 +1,24 @@
 """The blocks of the file: strict, frozen, and in step with the values that they become."""
 
+from pathlib import Path
 from typing import get_args
 
 import pytest
 import re2
+import yaml
 from pydantic import ValidationError
 
 from blastwall.policy import containment, model, scopes
 from blastwall.policy.blocks import Block
 from blastwall.policy.containment import NetworkBlock, SandboxBlock
-from blastwall.policy.model import Constraint, Document, Hints, ScreeningBlock
+from blastwall.policy.keys import KEYS
+from blastwall.policy.model import ConnectorBlock, Constraint, Document, Hints, ScreeningBlock
 from blastwall.policy.scopes import Effect
 from blastwall.policy.servers import ServerBlock
 from blastwall.screening.settings import FAMILIES, FIXED
 from blastwall.values import Action, Annotations, Destination, Does, Lifetime, Profile, Server, Strength
+
+EVERY_KEY = yaml.safe_load(Path(__file__).with_name("every_key.yaml").read_text(encoding="utf-8"))
 
 
 def blocks():
@@ -45,6 +50,43 @@ def test_no_key_takes_a_null(block):
         with pytest.raises(ValidationError) as caught:
             block.model_validate({field.alias or name: None})
         assert (field.alias or name,) in [error["loc"][:1] for error in caught.value.errors()]
+
+
+def test_what_stands_in_the_file_is_what_is_held():
+    """Every check lets a right value through as it was written."""
+    assert Document.model_validate(EVERY_KEY).model_dump(by_alias=True, exclude_unset=True) == EVERY_KEY
+
+
+@pytest.mark.parametrize(
+    ("short", "written"),
+    [
+        ({"pin": "first-use"}, {"pin": {"first-use": ""}}),
+        *(
+            ({"outputs": {"*": {"fields": {"a": word}}}}, {"outputs": {"*": {"fields": {"a": {key: word}}}}})
+            for word, key in (("internal", "integrity"), ("external", "integrity"), ("date", "format"))
+        ),
+    ],
+)
+def test_a_short_form_is_held_as_the_long_one(short, written):
+    assert ConnectorBlock.model_validate(short).model_dump(exclude_unset=True) == written
+
+
+def test_every_key_of_the_language_stands_in_that_file():
+    found = {}
+
+    def walk(value):
+        if isinstance(value, Block):
+            found.setdefault(type(value).__name__, set()).update(
+                field.alias or name
+                for name, field in type(value).model_fields.items()
+                if name in value.model_fields_set
+            )
+            value = dict(value)
+        for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            walk(inner)
+
+    walk(Document.model_validate(EVERY_KEY))
+    assert found == {name: set(keys) for name, keys in KEYS.items()}
 
 
 def test_a_sandbox_has_the_defaults_of_a_profile():

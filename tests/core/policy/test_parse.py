@@ -1,5 +1,6 @@
 """What the user reads who wrote a policy wrong: every mistake at once, each with its place."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,8 +11,7 @@ from hypothesis import strategies as st
 from tests.core.policies import PROJECT, policy
 
 from blastwall.errors import PolicyError
-from blastwall.policy import Policy, parse
-from blastwall.policy.source import MAX_BYTES
+from blastwall.policy import Policy, parse, shipped
 
 MALFORMED = [
     case
@@ -19,6 +19,7 @@ MALFORMED = [
     for case in yaml.safe_load(Path(__file__).with_name(name).read_text(encoding="utf-8"))
 ]
 SMALLEST = b"version: 1\nconnectors: {files: {}}\n"
+LARGEST = 256 * 1024
 
 
 def parsed(content, resolve=lambda path, base: str(Path(base or PROJECT, path))):
@@ -53,6 +54,10 @@ def test_the_smallest_policy_is_no_mistake():
     assert isinstance(parsed(SMALLEST), Policy)
 
 
+def test_the_largest_policy_is_no_mistake():
+    assert isinstance(parsed(SMALLEST.ljust(LARGEST, b"#")), Policy)
+
+
 @pytest.mark.parametrize(
     ("content", "error"),
     [
@@ -62,9 +67,10 @@ def test_the_smallest_policy_is_no_mistake():
         (b"\x80", "policy.yaml:1:1: this is not UTF-8 text"),
         (b"v: '\xed\xa0\x80'", "policy.yaml:1:5: this is not UTF-8 text"),
         (
-            SMALLEST + b"#" * MAX_BYTES,
-            f"policy.yaml:1:1: larger than {MAX_BYTES} bytes: a policy is not that long",
+            SMALLEST.ljust(LARGEST + 1, b"#"),
+            f"policy.yaml:1:1: larger than {LARGEST} bytes: a policy is not that long",
         ),
+        (b"\n\xff", "policy.yaml:2:1: this is not UTF-8 text"),
         (b"\0", "policy.yaml:1:1: the character U+0000 is not allowed"),
     ],
 )
@@ -98,6 +104,17 @@ def test_problems_are_structured_and_in_the_order_of_the_file():
 
 def test_a_huge_value_is_not_repeated_whole():
     assert len(errors(b"version: 1\nconnectors: " + b"x" * 100_000)) < 200
+
+
+def test_a_policy_is_known_by_its_file_and_by_what_its_templates_say(monkeypatch):
+    assert parsed(SMALLEST).digest == hashlib.sha256(SMALLEST).hexdigest()
+    written, expand = b"version: 1\nconnectors: {it: {template: fetch}}\n", shipped.expand
+    digests = [parsed(written).digest]
+    for other in (lambda laid: dict(reversed(laid.items())), lambda laid: laid | {"rules": []}):
+        monkeypatch.setattr(shipped, "expand", lambda *given, other=other: other(expand(*given)))
+        digests.append(parsed(written).digest)
+    assert digests[0] == digests[1] != digests[2]
+    assert hashlib.sha256(written).hexdigest() not in digests
 
 
 def test_a_path_that_can_not_be_resolved_is_a_mistake():

@@ -1,6 +1,7 @@
 """A plan remembers only what every call would be told, and takes no short way that leads elsewhere."""
 
 import dataclasses
+from itertools import product
 
 import pytest
 from hypothesis import example, given
@@ -96,6 +97,9 @@ def test_what_is_remembered_says_nothing_of_a_path_to_the_policy_itself():
     assert isinstance(loaded.decide(call(p="a"), {"a": "/statements"}), Allow)
     assert isinstance(loaded.decide(call(p="a"), {"a": None}), Deny)
     assert isinstance(loaded.decide(call(p="a"), {"b": None, "a": "/srv/a"}), Allow)
+    free = rules({"effect": "allow"})
+    assert isinstance(free.decide(call(p="a"), {}), Allow)
+    assert isinstance(free.decide(call(p="a"), {"a": "/state/x"}), Deny)
 
 
 def test_two_connectors_have_plans_of_their_own():
@@ -171,6 +175,17 @@ def test_the_short_way_says_what_the_long_one_says(value, effect, more):
     assert stands[holds(asking.arguments, {})] == rule.stand(asking, {})
     absent = call()
     assert stands[holds(absent.arguments, {})] == rule.stand(absent, {})
+
+
+@pytest.mark.parametrize("values", list(product([1, 9, "1"], repeat=3)))
+@pytest.mark.parametrize("names", [("p", "q"), ("p", "q", "o.p")])
+@pytest.mark.parametrize("effect", ["allow", "ask", "deny"])
+def test_several_demands_are_joined_as_the_rule_joins_them(values, names, effect):
+    loaded = rules({"effect": effect, "args": {name: {"maximum": 5} for name in names}})
+    rule = loaded.connectors["files"].rules[0]
+    asking = call(p=values[0], q=values[1], o={"p": values[2]})
+    holds, stands = Plan.of([rule], {}).rules[0]
+    assert stands[holds(asking.arguments, {})] == rule.stand(asking, {})
 
 
 # --- hosts at a glance ------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def test_the_client_flow_of_a_server():
 
 @pytest.mark.parametrize(
     "url",
-    ["http://localhost:8080/mcp", "http://127.0.0.1:3000/mcp", "http://[::1]:3000/mcp", "http://it.localhost/x", "https://x.example:8443/a?b=c"],
+    ["http://localhost:8080/mcp", "https://x.example/a?to=https://y.example", "http://127.0.0.1:3000/mcp", "http://[::1]:3000/mcp", "http://it.localhost/x", "https://x.example:8443/a?b=c"],
 )  # fmt: skip
 def test_what_is_encrypted_or_never_leaves_the_machine_is_taken(url):
     assert server(url=url).url == url
