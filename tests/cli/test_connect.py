@@ -310,6 +310,15 @@ def test_a_dry_run_writes_nothing(home):
     assert tree(home) == before
 
 
+def test_what_has_no_rules_yet_is_said_and_what_to_do(home):
+    cursor(home, '{"mcpServers": {"a": {"command": "/opt/a"}}}')
+    for words, where in ((), ""), (("--policy", "p.yaml"), f" --policy {home}/p.yaml"):
+        said = blastwall("connect", "cursor", *words).stdout
+        assert "a: goes behind blastwall, as connector a, which has no rules yet" in said
+        assert f"`blastwall inspect a{where}` shows what there is to allow" in said
+        assert "restart the client" in blastwall("disconnect", "cursor").stdout
+
+
 @pytest.mark.parametrize(
     "text", ['{"mcpServers": {"a": {', '{"mcpServers": {"a": {"command": "x"}}, "mcpServers": {}}']
 )

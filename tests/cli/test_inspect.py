@@ -86,6 +86,12 @@ def test_each_thing_is_shown_with_what_the_policy_says_of_it(run):
     assert not found["asks", "sampling/createMessage"]["permitted"]
 
 
+def test_nothing_is_missing_when_a_list_changes_while_the_others_are_read(run):
+    changed = {"write": {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}}
+    script = SCRIPT | {"play": {"prompts/list": [[changed, {"usual": None}], [{"usual": None}]]}}
+    assert items(run("it", "--json", script=script)).keys() == items(run("it", "--json")).keys()
+
+
 def test_what_is_poisoned_is_hidden_whatever_the_policy_says(run):
     tools = [*SCRIPT["have"]["tools"][:3], POISON]
     result = run(

@@ -93,7 +93,6 @@ def test_a_change_is_shown_with_nothing_hidden(changed):
         assert line in done.stdout
     assert "\u200b" not in done.stdout
     assert "tool new" not in pins("diff", "it", "act").stdout
-    assert pins("diff", "other").exit_code == 0
     seen = told(pins("diff", "it", "--json"))
     assert {(c["kind"], c["name"], c["bars"]) for c in seen["changes"]} == {
         ("tool", "act", True),
@@ -119,6 +118,17 @@ def test_approving_needs_somebody_or_a_yes(changed):
     assert [record["event"] for record in logged()] == ["pin-approved", "pin-approved"]
     assert logged()[0]["details"]["changes"][0]["name"] == "act"
     assert "everything is as it was pinned" in pins("approve", "it").stdout
+
+
+def test_who_asks_for_what_is_not_there_is_told_what_is(changed):
+    for words, why in [
+        (("it", "atc"), "there is none of that name, but server, tool act, tool new, tool look"),
+        (("ti",), "connector ti is not pinned: see `blastwall pins list`"),
+    ]:
+        assert why in pins("diff", *words).stdout
+        done = pins("approve", *words, "--yes")
+        assert done.exit_code == 1
+        assert f"nothing is approved: {why}" in done.stderr
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1)])

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tests.cli.verbs import blastwall, told
 from tests.core.clients.machines import SAMPLES, full, put
 
+from blastwall.cli import scanned
 from blastwall.clients.table import CLIENTS
 
 SCRIPT = str(Path(__file__).parents[1] / "core/clients/servers.py")
@@ -124,9 +126,23 @@ def test_nothing_is_started_unasked(home, monkeypatch):
     cursor(home, s={"command": "/opt/s"})
     assert blastwall("scan").exit_code == 0
     assert blastwall("scan", "--start", "--json").exit_code == 2
+    result = blastwall("scan", "--start")
+    assert result.exit_code == 2
+    assert "nobody to ask" in result.stderr
+    monkeypatch.setattr(scanning, "_attended", lambda: True)
     result = blastwall("scan", "--start")  # and nobody answers
     assert result.exit_code == 1
     assert "s (cursor): /opt/s" in result.stderr
+
+
+def test_on_a_terminal_long_lines_are_indented(home, monkeypatch):
+    monkeypatch.setattr(scanned, "out", Console(force_terminal=True, width=60, color_system=None))
+    cursor(home, s={"command": "npx", "args": ["some-mcp"]})
+    assert blastwall("scan").stdout.splitlines()[2:5] == [
+        "      unpinned: whatever is the newest of some-mcp runs at ",
+        "      each start",
+        "          name one version of it, as in `some-mcp@1.2.3`",
+    ]
 
 
 def test_blastwall_itself_is_not_started(home, monkeypatch):
@@ -219,6 +235,7 @@ def test_each_server_is_asked_about(home, monkeypatch):
         d={"url": "https://x.example/"},
     )
     answers = iter([False, True])
+    monkeypatch.setattr(scanning, "_attended", lambda: True)
     monkeypatch.setattr("typer.confirm", lambda *a, **k: next(answers))
     result = blastwall("scan", "--start")
     assert started == ["b"]

@@ -118,6 +118,7 @@ def disconnect(client: Name, project: Project = None, as_json: AsJson = False) -
             )
         if Path(one.policy).exists():
             out.print(f"  {one.policy} stays: it was changed, or others use it", style="dim", markup=False)
+    out.print("restart the client", style="dim")
 
 
 def _client(name: str) -> Client:
@@ -156,7 +157,8 @@ def _tell(made: Sequence[Plan], written: Written, policy: Path, *, dry_run: bool
         out.print(plan.found.path, style="bold", markup=False)
         for server in plan.taken:
             name = written.connectors[server]
-            out.print(f"  {server.name}: {would} behind blastwall, as connector {name}", markup=False)
+            note = ", which has no rules yet" if name in written.bare else ""
+            out.print(f"  {server.name}: {would} behind blastwall, as connector {name}{note}", markup=False)
             for kind, place in secrets(server) if name in written.new else ():
                 where = config_directory() / "credentials" / name if _bearer(server, place) else policy
                 text = f"    {kind}, in {place}, goes along into {where}"
@@ -165,7 +167,15 @@ def _tell(made: Sequence[Plan], written: Written, policy: Path, *, dry_run: bool
             out.print(f"  {server.name}: stays, unguarded: {why}", style="yellow", markup=False)
     if any(plan.taken for plan in made):
         out.print(f"{policy}: {'would say' if dry_run else 'says'} what their tools may do", markup=False)
+        if written.bare and not dry_run:
+            out.print(_next(written.bare[0], policy), style="yellow", markup=False)
         out.print("restart the client" if not dry_run else "nothing was written", style="dim")
+
+
+def _next(bare: str, policy: Path) -> str:
+    """Say what to do about connectors that have no rules yet."""
+    where = "" if policy == Path(os.path.realpath(user_policy())) else f" --policy {policy}"
+    return f"without rules nothing is allowed: `blastwall inspect {bare}{where}` shows what there is to allow"
 
 
 def _bearer(server: Configured, place: str) -> bool:

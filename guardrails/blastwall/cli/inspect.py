@@ -63,10 +63,10 @@ def _pinned(guard: Guard, connector: str) -> Iterator[dict[str, Any]]:
 
 
 def _tell(connector: str, found: "Inspected", pinned: list[dict[str, Any]]) -> None:
-    name, version = (plain(str(found.info.get(key, "?"))) for key in ("name", "version"))
-    out.print(Text(f"{connector}: {name} {version}, protocol {found.protocol}", style="bold"))
+    called = plain(" ".join(str(found.info.get(key, "?")) for key in ("name", "version")).strip())
+    out.print(Text(f"{connector}: {called}, protocol {found.protocol}", style="bold"))
     for pin in pinned:
-        note = f", {pin['waiting']} changes wait: blastwall pins diff {connector}" if pin["waiting"] else ""
+        note = f", {pin['waiting']} waiting: blastwall pins diff {connector}" if pin["waiting"] else ""
         out.print(f"pinned since {pin['since']}{note}")
     if found.silenced:
         out.print(Text("its instructions are left out: they carry markers, or speak of others", style="red"))

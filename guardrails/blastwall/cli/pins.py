@@ -21,12 +21,15 @@ from blastwall.values import ToolCall
 app = typer.Typer(help="What servers showed when they were first seen (`pin: first-use`).")
 
 Connector = Annotated[str, typer.Argument(metavar="CONNECTOR", help="As the policy calls it.")]
-AnyConnector = Annotated[str, typer.Argument(metavar="[CONNECTOR]", help="Only this one.")]
-Name = Annotated[str, typer.Argument(metavar="[NAME]", help="Only this tool or prompt.")]
+AnyConnector = Annotated[str, typer.Argument(metavar="CONNECTOR", help="Only this one.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Only this tool or prompt.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
 Digest = Annotated[
     str, typer.Option("--digest", metavar="SHA256", help="Approve only the changes that `diff` showed.")
 ]
+
+UNCHANGED = "everything is as it was pinned"
+NOT_PINNED = "connector {} is not pinned: see `blastwall pins list`"
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
@@ -62,11 +65,14 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Show what is not as it was pinned. Exit 1 when there is something."""
-    changes = _changes(_store(policy_or_stop(*policy, as_json=as_json)), connector, name)
+    known = _known(_store(policy_or_stop(*policy, as_json=as_json)))
+    changes = _changes(known, connector, name)
     if as_json:
         emit(digest=digest_of(changes), changes=[_change_as_dict(change) for change in changes])
-    else:
+    elif changes:
         _show(changes)
+    else:
+        out.print(_why_none(known, connector) or UNCHANGED)
     raise typer.Exit(Exit.FOUND if changes else Exit.OK)
 
 
@@ -81,10 +87,14 @@ def approve(
     """Pin what a server shows now: exactly the definitions that this shows, even if it changes meanwhile."""
     loaded = policy_or_stop(*policy)
     store = _store(loaded)
-    changes = _changes(store, connector, name)
-    _show(changes)
+    known = _known(store)
+    changes = _changes(known, connector, name)
     if not changes:
+        if why := _why_none(known, connector):
+            stop(Exit.FOUND, f"nothing is approved: {why}")
+        out.print(UNCHANGED)
         return
+    _show(changes)
     if digest and digest != digest_of(changes):
         stop(Exit.FOUND, "nothing is approved: these are not the changes that --digest is of")
     if not (yes or digest):
@@ -108,7 +118,7 @@ def forget(connector: Connector, policy: PolicyFiles = []) -> None:  # noqa: B00
     except BackendError as error:
         stop(Exit.FAILED, str(error))
     if not forgotten:
-        stop(Exit.FOUND, f"connector {visible(connector)} is not pinned: see `blastwall pins list`")
+        stop(Exit.FOUND, NOT_PINNED.format(visible(connector)))
 
 
 def _store(policy: Policy | Layered) -> Pins:
@@ -122,13 +132,21 @@ def _known(store: Pins) -> tuple[Pinned, ...]:
         stop(Exit.FAILED, str(error))
 
 
-def _changes(store: Pins, connector: str, name: str) -> tuple[Change, ...]:
+def _changes(known: tuple[Pinned, ...], connector: str, name: str) -> tuple[Change, ...]:
     return tuple(
         change
-        for one in _known(store)
+        for one in known
         for change in one.changes
         if connector in ("", change.connector) and name in ("", change.name)
     )
+
+
+def _why_none(known: tuple[Pinned, ...], connector: str) -> str:
+    """Say why somebody who asked for changes sees none, where it is not that there are none."""
+    if connector and all(one.connector != connector for one in known):
+        return NOT_PINNED.format(visible(connector))
+    others = ", ".join(map(name_of, _changes(known, connector, "")))
+    return f"there is none of that name, but {others}" if others else ""
 
 
 def _show(changes: tuple[Change, ...]) -> None:
@@ -138,10 +156,7 @@ def _show(changes: tuple[Change, ...]) -> None:
         out.print(Text(head, style="bold"))
         for line in shown(change):
             out.print(Text(line, style=_COLOURS.get(line[:1], "")))
-    if changes:
-        out.print(Text(f"exactly this: --digest {digest_of(changes)}", style="dim"))
-    else:
-        out.print("everything is as it was pinned")
+    out.print(Text(f"exactly this: --digest {digest_of(changes)}", style="dim"))
 
 
 def _ask(count: int) -> None:

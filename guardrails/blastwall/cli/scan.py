@@ -1,6 +1,7 @@
 """`blastwall scan`: the MCP clients of this machine, their servers, and what is wrong with them."""
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
@@ -49,8 +50,8 @@ def scan(
     every = findings(found, folder)
     reached: list[Reach] = []
     if start or yes:
-        if as_json and not yes:
-            raise typer.BadParameter("--json with --start needs --yes: there is nobody to ask")
+        if not yes and (as_json or not _attended()):
+            raise typer.BadParameter("there is nobody to ask which servers may be started: add --yes for all")
         more, reached = _started(found, yes=yes)
         every += more
     if as_json:
@@ -89,6 +90,10 @@ def _started(found: Sequence[Found], *, yes: bool) -> tuple[list[Finding], list[
     return [*every, *_hidden(asked), *together(reached)], reached
 
 
+def _attended() -> bool:
+    return sys.stdin.isatty()
+
+
 def _answer(server: Configured, *, yes: bool) -> Listed | str | None:
     if server.expanded:
         return f"its client fills in {server.expanded[0]}, which is not known here"
@@ -116,7 +121,7 @@ def _hidden(asked: Sequence[tuple[Configured, Listed]]) -> Iterator[Finding]:
                 names[fitting(server.name, names)] = server, said
         looked = {name: (said.instructions, said.tools) for name, (_, said) in names.items()}
         for code, name, tool, why in hidden(looked):
-            what = f"its tool {tool!r}" if tool else "what it tells every agent"
+            what = f"its tool {tool!r}" if tool else "its instructions"
             yield _of(names[name][0], code, f"{what}: {why}", "take the server out, or let blastwall hide it")
 
 

@@ -9,11 +9,11 @@ from rich.text import Text
 from blastwall.cli.output import out
 from blastwall.clients.find import Found
 from blastwall.clients.findings import Finding
-from blastwall.clients.launches import package
 from blastwall.clients.legs import Reach, few
 from blastwall.clients.secrets import secrets
 from blastwall.clients.servers import Configured, host_of
 from blastwall.policy.explain import plain
+from blastwall.trust.packages import package
 
 _LONGEST = 160
 _FIELDS = ("code", "client", "file", "line", "server", "message", "fix")
@@ -60,10 +60,21 @@ def _findings(some: Sequence[Finding], indent: str) -> None:
         where = f"{plain(one.file)}:{one.line}: " if not indent and one.line else ""
         where = where or (f"{one.client}: " if not indent and one.client else "")
         message = plain(one.message)
+        legs: list[str] = []
         if one.code == "toxic-combination":  # one line for each leg
-            message = message.replace(": ", f":\n{indent}    ", 1).replace("; ", f"\n{indent}    ")
-        out.print(Text.assemble(indent, where, (one.code, "bold yellow"), f": {message}"))
-        out.print(Text(f"{indent}    {plain(one.fix)}", style="dim"))
+            message, _, rest = message.partition(": ")
+            message, legs = f"{message}:", rest.split("; ")
+        _print(Text.assemble(where, (one.code, "bold yellow"), f": {message}"), indent)
+        for leg in legs:
+            _print(Text(leg), f"{indent}    ")
+        _print(Text(plain(one.fix), style="dim"), f"{indent}    ")
+
+
+def _print(text: Text, indent: str) -> None:
+    """Print one line; where a person looks at it, as many as it takes, all of them indented."""
+    wide = out.width - len(indent) if out.is_terminal else text.cell_len + 1
+    for line in text.wrap(out, max(wide, 20)):
+        out.print(Text.assemble(indent, line))
 
 
 def _server(server: Configured, width: int) -> Text:
@@ -81,7 +92,7 @@ def _server(server: Configured, width: int) -> Text:
 
 def _reach(one: Reach | None) -> None:
     for leg, tools in one.legs.items() if one else ():
-        out.print(Text(f"      {leg}: {plain(few(tools))}", style="dim"))
+        _print(Text(f"{leg}: {plain(few(tools))}", style="dim"), "      ")
 
 
 def launched(server: Configured) -> Iterator[str]:

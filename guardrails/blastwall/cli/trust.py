@@ -17,7 +17,7 @@ from blastwall.trust.reading import NotReadable, Untrusted, read_untrusted
 from blastwall.trust.store import Store, Trusted
 
 Place = Annotated[
-    Path | None, typer.Argument(metavar="[PATH]", help="A file, or a folder with a blastwall.yaml.")
+    Path | None, typer.Argument(metavar="PATH", help="A file, or a folder with a blastwall.yaml.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Don't ask; only together with --digest.")]
 Digest = Annotated[str, typer.Option("--digest", metavar="SHA256", help="The content that is meant.")]
@@ -118,6 +118,9 @@ def _show(found: Untrusted, before: Trusted | None) -> None:
         out.print(Text("! this folder is another one than you trusted here", style="bold yellow"))
     if os.path.basename(found.where.path) == NAME:
         _explain(found.content)
+    else:
+        out.print("- another program's file: `blastwall scan` says what it would start; with your yes,")
+        out.print("  `blastwall connect CLIENT --project DIR` takes that over")
 
 
 _MOST = 10
@@ -158,6 +161,8 @@ def _list(*, as_json: bool) -> None:
         return
     for record, state in found:
         out.print(Text(f"{visible(record.path)}  {record.digest[:12]}  {record.since}  {state}"))
+    if not found:
+        out.print("nothing is trusted")
 
 
 def _state(record: Trusted) -> str:

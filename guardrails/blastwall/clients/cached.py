@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from blastwall.clients.launches import package, unwrapped
+from blastwall.trust.packages import package, unwrapped
 
 _MOST_BYTES = 1 << 20
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from blastwall.clients.find import Found, running
-from blastwall.clients.launches import imitated, package, piped, unwrapped
+from blastwall.clients.launches import imitated, piped
 from blastwall.clients.secrets import secrets
 from blastwall.clients.servers import Configured, host_of, local
 from blastwall.screening.fold import fold
 from blastwall.trust.owners import exposed
+from blastwall.trust.packages import package, unwrapped
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from blastwall.clients.launches import template, unwrapped
+from blastwall.clients.launches import template
 from blastwall.clients.secrets import placeholder
 from blastwall.clients.servers import Configured, inside
 from blastwall.errors import PolicyError, Problem
@@ -17,12 +17,15 @@ from blastwall.paths import resolve
 from blastwall.policy import parse
 from blastwall.policy.shipped import parameters
 from blastwall.policy.source import Source, read
+from blastwall.trust.packages import unwrapped
 
 _HEAD = """\
 # Written by `blastwall connect`. Silence denies: a connector without rules allows nothing.
 version: 1
 connectors:
 """
+
+NO_RULES = "rules: []"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Written:
         text: All of it.
         connectors: What each server is called there.
         new: Which of them were not there before.
+        bare: Which of those have no rules, so that nothing of them is allowed yet.
         secrets: The files that its credentials are kept in, with what goes into them.
 
     """
@@ -40,6 +44,7 @@ class Written:
     text: str
     connectors: Mapping[Configured, str]
     new: tuple[str, ...] = ()
+    bare: tuple[str, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -80,7 +85,8 @@ def extended(old: str | None, servers: Sequence[Configured], file: str, folder: 
     text = old if old is not None else _HEAD
     for key in ("connectors", *(["credentials"] if secrets else [])) if new else ():
         text = _inserted(text, key, added[key], file)
-    return Written(text, names, tuple(new), secrets)
+    bare = tuple(name for name, one in new.items() if NO_RULES in _rules(one.server))
+    return Written(text, names, tuple(new), bare, secrets)
 
 
 def _block(source: Source, key: str) -> Mapping[str, Any]:
@@ -207,7 +213,7 @@ def _rules(server: Configured) -> Iterator[str]:
         if roots:
             yield f"with: {{roots: [{', '.join(map(scalar, roots))}]}}"
         return
-    yield "rules: []"
+    yield NO_RULES
     if title:
         yield f"# instead of `rules`, once you know what to give it: template: {title}"
     else:

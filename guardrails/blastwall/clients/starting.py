@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from blastwall.clients.cached import cached
-from blastwall.clients.launches import package, unwrapped
 from blastwall.clients.servers import Configured
 from blastwall.errors import BackendError
 from blastwall.sandbox.launch import launch
 from blastwall.sandbox.running import Running
+from blastwall.trust.packages import package, unwrapped
 from blastwall.values import Profile
 
 TIME_S = 30.0

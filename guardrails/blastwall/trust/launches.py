@@ -15,38 +15,15 @@ from pathlib import Path
 
 from blastwall.frozen import Json
 from blastwall.profiles import Server
+from blastwall.trust.packages import package
 
 _INTERPRETER = re.compile(
     r"(?:python|pypy|node|nodejs|deno|bun|ruby|perl|php|(?:ba|da|z|k)?sh)[0-9.]*(?:\.exe)?"
 )
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
-_RUNNERS = {
-    "npx": (),
-    "bunx": (),
-    "uvx": (),
-    "uv": ("tool", "run"),
-    "pipx": ("run",),
-    "pnpm": ("dlx",),
-    "yarn": ("dlx",),
-}
-"""Programs that fetch a package and run it, with the words before the package."""
+_TAKES_VALUE = frozenset(("-r", "--require", "--import", "--loader", "-X", "-W"))
+"""Options of interpreters that take the next word with them."""
 
-_NAMES_PACKAGE = frozenset(("-p", "--package", "--from", "--spec"))
-_TAKES_VALUE = frozenset(
-    (
-        "-c",
-        "--call",
-        "--with",
-        "--python",
-        "--index-url",
-        "--index",
-        "--registry",
-        "--cache",
-        "--prefix",
-        "-W",
-    )
-)
-_EXACT = re.compile(r"[^@=]*(?:@|==)v?\d+(?:\.\d+)+[\w.+-]*|@[^@]+@v?\d+(?:\.\d+)+[\w.+-]*")
 _LIBRARIES = ("site-packages", "dist-packages")
 _CONSOLE = re.compile(rb"#!(/[^\n]*python[0-9.]*)\n.*?^from ([\w.]+) import ", re.DOTALL | re.MULTILINE)
 _HEAD = 4096
@@ -92,8 +69,8 @@ def launch(server: Server) -> Launch:
     program = Path(os.path.realpath(found))
     told |= {"program": str(program), "sha256": _hash(program, files)}
     name, words = found.name, server.command[1:]
-    if (spec := _package(name, words)) is not None:
-        return Launch(told | {"package": spec, "exact": bool(_EXACT.fullmatch(spec))}, tuple(files))
+    if (fetched := package(server.command)) is not None:
+        return Launch(told | {"package": fetched.spec, "exact": fetched.pinned}, tuple(files))
     entry = _entry(found, words, server.directory) if _INTERPRETER.fullmatch(name) else _script(program)
     if entry is not None and entry != program:
         told |= {"entry": str(entry), "entry_sha256": _hash(entry, files)}
@@ -114,25 +91,6 @@ def _program(server: Server) -> Path | None:
     return Path(os.path.abspath(found)) if found else None
 
 
-def _package(program: str, words: Sequence[str]) -> str | None:
-    """Give the package that a runner fetches, as it is named; None if this is no runner."""
-    if program not in _RUNNERS:
-        return None
-    before = _RUNNERS[program]
-    if tuple(words[: len(before)]) != before:
-        return None
-    rest = iter(words[len(before) :])
-    for word in rest:
-        option, equals, value = word.partition("=")
-        if option in _NAMES_PACKAGE:
-            return value if equals else next(rest, "")
-        if option in _TAKES_VALUE and not equals:
-            next(rest, None)
-        elif not word.startswith("-"):
-            return word
-    return ""
-
-
 def _entry(program: Path, words: Sequence[str], directory: Path | None) -> Path | None:
     """Find the script or module that an interpreter runs."""
     rest = iter(words)
@@ -141,7 +99,7 @@ def _entry(program: Path, words: Sequence[str], directory: Path | None) -> Path 
             return _module(program, next(rest, ""), directory)
         if word in ("-c", "-e", "--eval"):
             return None  # the code itself is among the words
-        if word in _TAKES_VALUE or word in ("-r", "--require", "--import", "--loader", "-X"):
+        if word in _TAKES_VALUE:
             next(rest, None)
         elif not word.startswith("-") and word not in ("run", "exec"):
             script = Path(os.path.realpath(Path(directory or ".", word)))
