@@ -6,7 +6,7 @@ from typing import Any
 
 import mcp_types as types
 import msgspec
-from mcp.server.streamable_http import GET_STREAM_KEY
+from mcp.shared.exceptions import MCPError
 
 from blastwall_mcp.fronts.http_door import Head, refusal
 
@@ -20,11 +20,14 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class Message(msgspec.Struct):
-    """What is read of a message before MCP's own code reads all of it."""
+    """A JSON-RPC message as it came. Of a name that is there twice the last one counts, for everybody."""
 
+    jsonrpc: Any = None
     method: str = ""
     id: Any = msgspec.UNSET
-    params: msgspec.Raw = msgspec.Raw(b"null")
+    params: Any = None
+    result: Any = msgspec.UNSET
+    error: Any = msgspec.UNSET
 
     @property
     def asks(self) -> bool:
@@ -32,8 +35,24 @@ class Message(msgspec.Struct):
         return bool(self.method) and self.id is not msgspec.UNSET
 
     @property
+    def tells(self) -> bool:
+        """Whether it is a notification."""
+        return bool(self.method) and self.id is msgspec.UNSET
+
+    @property
+    def sound(self) -> bool:
+        """Whether it may be read on: as a request, as a notification, or else as an answer."""
+        if self.jsonrpc != "2.0":
+            return False
+        if self.method:
+            return self.params is None or isinstance(self.params, dict)
+        return self.id is not msgspec.UNSET and (
+            isinstance(self.result, dict) or fault(self.error) is not None
+        )
+
+    @property
     def key(self) -> str:
-        """Give the id as the transport compares it."""
+        """Give the id as ids of requests are compared: 7 is "7"."""
         return str(self.id)
 
 
@@ -88,18 +107,17 @@ def message(body: bytes) -> Message:
     return found
 
 
-def replayed(body: bytes, receive: Receive) -> Receive:
-    """Give a `receive` that hands out a body that was read already, and then what comes after it."""
-    waiting = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def again() -> MutableMapping[str, Any]:
-        return waiting.pop() if waiting else await receive()
-
-    return again
+def fault(error: Any) -> MCPError | None:
+    """Read the error of an answer; None if it is none."""
+    if not isinstance(error, dict):
+        return None
+    code, text = error.get("code"), error.get("message")
+    if type(code) is not int or not isinstance(text, str):
+        return None
+    return MCPError(code, text, error.get("data"))
 
 
 def _fits(request_id: Any) -> bool:
     if isinstance(request_id, str):
-        # The transport keeps the session's own stream under this name, among those of the requests.
-        return len(request_id) <= LONGEST_ID and request_id != GET_STREAM_KEY
+        return len(request_id) <= LONGEST_ID
     return type(request_id) is int and abs(request_id) < LARGEST_ID

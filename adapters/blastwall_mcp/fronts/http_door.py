@@ -23,6 +23,9 @@ ONCE = frozenset(
 )
 """Headers of which two readers could take different ones."""
 
+MIRRORED = b"mcp-param-"
+"""How the headers begin that say what an argument says."""
+
 METHODS = "POST, GET, DELETE"
 
 Headers = tuple[tuple[str, str], ...]
@@ -134,7 +137,7 @@ _PREFLIGHT: Headers = (
 def _read(pairs: list[tuple[bytes, bytes]]) -> Mapping[bytes, str]:
     headers: dict[bytes, str] = {}
     for name, value in pairs:
-        if name in headers and name in ONCE:
+        if name in headers and (name in ONCE or name.startswith(MIRRORED)):
             message = f"the header {name.decode('latin-1')} was sent more than once"
             raise refusal(400, message, types.HEADER_MISMATCH)
         headers.setdefault(name, value.decode("latin-1"))

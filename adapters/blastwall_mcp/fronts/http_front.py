@@ -31,17 +31,7 @@ ROOT = "/.well-known/oauth-protected-resource"
 
 
 async def serve_http(guard: Guard, host: str = "", port: int | None = None) -> None:
-    """Serve every MCP server of the guard's policy as one, over HTTP, until SIGTERM or SIGINT.
-
-    Args:
-        guard: The guard. What its policy says of the front is looked at once, here.
-        host: The address to listen on, instead of the policy's.
-        port: The port, instead of the policy's; 0 for any.
-
-    Raises:
-        BackendError: the policy names no server, or the address can't be had, or may not.
-
-    """
+    """Do what `blastwall_mcp.serve_http` promises."""
     if not guard.policy.servers:
         raise BackendError("no connector of the policy has a `server`: add one to have something to serve")
     http = guard.policy.front.http or Http()
@@ -61,17 +51,13 @@ async def _serve(
     async with serving(guard, session, tasks) as engine:
         sessions = Sessions(http.max_sessions, _each(http))
         grants = Grants(http.auth.scopes if http.auth else {})
-        front = Front(guard, engine, sessions, runs, Abilities(http.session_idle_s), grants)
-        most = http.max_body_kb * 1024
-        app = front.app(
-            path=http.path, most=most, sessions=http.max_sessions + _each(http), idle_s=http.session_idle_s
-        )
+        idle_s = http.session_idle_s
+        front = Front(guard, engine, sessions, runs, Abilities(idle_s), grants, idle_s)
         gate = Gate(
-            app,
             front,
             door(http, host, port),
             sessions,
-            most=most,
+            most=http.max_body_kb * 1024,
             era=guard.policy.front.era,
             auth=http.auth,
             tokens=tokens(http.auth, _secret(guard, http.auth)) if http.auth else None,
@@ -84,6 +70,7 @@ async def _serve(
         try:
             await serves.serve(sockets=[listening])
         finally:
+            await front.close()
             runs.close()
 
 

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from collections.abc import Generator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import anyio
@@ -15,17 +15,13 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSI
 from blastwall.errors import BackendError
 from blastwall.values import Auth
 from blastwall_mcp.fronts.auth import NotProved, Tokens, challenge
-from blastwall_mcp.fronts.http_body import Message, Receive, message, read, replayed
+from blastwall_mcp.fronts.http_body import Message, Receive, message, read
 from blastwall_mcp.fronts.http_door import Answer, Door, Head, Headers, refusal
+from blastwall_mcp.fronts.http_stream import Send
 from blastwall_mcp.fronts.limits import REQUESTS, RETRY_S, SHARE, STREAMS, Busy, Owned, Pool, Sessions
 from blastwall_mcp.fronts.principals import Principal
 
 Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-CALLER = "blastwall.caller"
-"""Under which name the application finds who is asking, in the scope."""
 
 SEND_S = 60.0
 """How long a client may let what it asked for lie."""
@@ -39,29 +35,39 @@ class Caller:
 
     Attributes:
         principal: Who sent it.
+        head: Its head.
         modern: Whether it is of the era without handshake, as its header says.
         session: The session of the legacy era that it belongs to; empty for none.
+        message: What its body holds, once that was read.
         client: What the application knows of it.
         run: The run of the modern era that it belongs to.
+        schema: What the arguments of the tool that it is about look like.
 
     """
 
     principal: Principal
+    head: Head
     modern: bool = False
     session: str = ""
+    message: Message = field(default_factory=Message)
     client: Any = None
     run: Any = None
+    schema: Mapping[str, Any] | None = None
 
 
 class Application(Protocol):
-    """What MCP's side of the front tells the gate."""
+    """MCP's side of the front."""
 
     async def stolen(self, caller: Caller) -> None:
         """Note that somebody used a session that is somebody else's."""
         ...
 
-    async def wanting(self, caller: Caller, message: Message) -> str:
+    async def wanting(self, caller: Caller) -> str:
         """Give the scope without which a request is not answered; nothing when the token has it."""
+        ...
+
+    async def serve(self, caller: Caller, receive: Receive, send: Send) -> None:
+        """Serve a request that was let in, and of which the body was read."""
         ...
 
 
@@ -70,7 +76,6 @@ class Gate:
 
     def __init__(
         self,
-        app: App,
         application: Application,
         door: Door,
         sessions: Sessions,
@@ -83,8 +88,7 @@ class Gate:
         """Let nothing in yet.
 
         Args:
-            app: Speaks MCP.
-            application: Knows what a message is for.
+            application: Speaks MCP.
             door: Where requests may come to.
             sessions: Whose the sessions are.
             most: Bytes of a body.
@@ -93,7 +97,7 @@ class Gate:
             tokens: Proves them.
 
         """
-        self._app, self._application, self._door, self._sessions = app, application, door, sessions
+        self._application, self._door, self._sessions = application, door, sessions
         self._most, self._era, self._auth, self._tokens = most, era, auth, tokens
         share = SHARE if auth else 1
         self._requests = Pool(REQUESTS, REQUESTS // share)
@@ -109,14 +113,11 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         out = _Out(send)
         try:
             head = self._door.head(scope)
             out.headers = self._door.cors(head)
-            await self._let_in(head, scope, receive, out)
+            await self._let_in(head, receive, out)
         except Answer as answer:
             await out.answer(answer)
         except Busy as busy:
@@ -125,47 +126,47 @@ class Gate:
             log.exception("a request broke")
             await out.answer(refusal(500, "the proxy broke: its stderr says how", types.INTERNAL_ERROR))
 
-    async def _let_in(self, head: Head, scope: Scope, receive: Receive, out: "_Out") -> None:
+    async def _let_in(self, head: Head, receive: Receive, out: "_Out") -> None:
         if self._closing:
             raise _busy(Busy(mine=False))
         modern = self._modern(head)
         principal = await self._principal(head)
-        caller = Caller(principal, modern, "" if modern else head.get(b"mcp-session-id"))
-        scope[CALLER] = caller
+        caller = Caller(principal, head, modern, "" if modern else head.get(b"mcp-session-id"))
         owned = await self._owned(caller)
         with ExitStack() as held:
             if head.method == "GET":
                 held.enter_context(self._streams.place(principal.name))
-                await self._stream(caller, scope, receive, out)
+                await self._stream(caller, receive, out)
                 return
             held.enter_context(self._requests.place(principal.name))
-            if head.method == "DELETE":
-                await self._app(scope, receive, out)
-                return
-            body = await read(head, receive, self._most)
-            asked = message(body)
-            await self._check_scope(caller, asked)
-            again = replayed(body, receive)
-            if asked.method == "subscriptions/listen":
-                held.close()
-                held.enter_context(self._streams.place(principal.name))
-                await self._stream(caller, scope, again, out)
-                return
-            if not asked.asks:
-                held.close()  # answers must come through, or nothing that waits for them ends
-            elif owned is not None:
-                held.enter_context(_answering(owned, asked.key))
-            elif asked.method == "initialize" and not modern:
-                held.enter_context(self._sessions.opening(principal.name))
-            await self._app(scope, again, out)
+            if head.method == "POST":
+                caller.message = asked = message(await read(head, receive, self._most))
+                await self._check_scope(caller)
+                if asked.method == "subscriptions/listen" and modern:
+                    held.close()
+                    held.enter_context(self._streams.place(principal.name))
+                    await self._stream(caller, receive, out)
+                    return
+                self._hold(held, caller, owned)
+            await self._application.serve(caller, receive, out)
 
-    async def _stream(self, caller: Caller, scope: Scope, receive: Receive, out: "_Out") -> None:
+    def _hold(self, held: ExitStack, caller: Caller, owned: Owned | None) -> None:
+        """Hold what a message needs while it is served."""
+        asked = caller.message
+        if not asked.asks:
+            held.close()  # answers must come through, or nothing that waits for them ends
+        elif owned is not None:
+            held.enter_context(_answering(owned, asked.key))
+        elif asked.method == "initialize" and not caller.modern:
+            held.enter_context(self._sessions.opening(caller.principal.name))
+
+    async def _stream(self, caller: Caller, receive: Receive, out: "_Out") -> None:
         """Serve what has no end of its own: until its token ends, or we do."""
         left = caller.principal.expires - time.time()
         with anyio.CancelScope(deadline=anyio.current_time() + left) as cancelled:
             self._open.add(cancelled)
             try:
-                await self._app(scope, receive, out)
+                await self._application.serve(caller, receive, out)
             finally:
                 self._open.discard(cancelled)
         if cancelled.cancelled_caught:
@@ -214,8 +215,8 @@ class Gate:
             raise refusal(404, "Session not found")  # the same whether it is open or not
         return owned
 
-    async def _check_scope(self, caller: Caller, asked: Message) -> None:
-        if asked.asks and (wanting := await self._application.wanting(caller, asked)):
+    async def _check_scope(self, caller: Caller) -> None:
+        if caller.message.asks and (wanting := await self._application.wanting(caller)):
             raise self._insufficient(caller.principal, wanting)
 
     def _insufficient(self, principal: Principal, wanting: str) -> Answer:
@@ -281,7 +282,7 @@ def _bytes(headers: Headers) -> list[tuple[bytes, bytes]]:
 
 @contextmanager
 def _answering(owned: Owned, key: str) -> Generator[None]:
-    """Answer one request of a session; the transport would mix up two with the same id."""
+    """Answer one request of a session; of two with the same id nobody could tell which is cancelled."""
     if key in owned.answering:
         raise refusal(400, "a request with this id is being answered")
     owned.answering.add(key)

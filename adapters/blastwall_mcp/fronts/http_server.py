@@ -27,6 +27,27 @@ BACKLOG = 256
 HEAD_BYTES = 32 * 1024
 
 
+class _Joined:
+    """A transport on which the head of an answer leaves together with what follows: for most, all of it.
+
+    Something always does follow, if only the nothing that a body begins with.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._head and data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 1"):
+            self._head = data
+            return
+        data, self._head = self._head + data, b""
+        self._transport.write(data)
+
+
 class Protocol(H11Protocol):
     """One connection, on which nobody can wait forever to say what they want."""
 
@@ -34,7 +55,7 @@ class Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, unless there are too many already."""
-        super().connection_made(transport)
+        super().connection_made(_Joined(transport))  # type: ignore[arg-type]
         if len(self.connections) > CONNECTIONS:
             transport.abort()
             return
@@ -85,7 +106,7 @@ def server(app: Any) -> HttpServer:
             app,
             http=Protocol,
             ws="none",
-            lifespan="on",
+            lifespan="off",
             loop="none",
             log_config=None,
             log_level="error",  # whoever reaches the port could fill the log with what they send

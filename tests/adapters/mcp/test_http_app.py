@@ -115,15 +115,14 @@ def guard(tmp_path):
 async def fronted(guard, engine, **options):
     runs = Runs(guard, 100, 60)
     sessions = Sessions(10, 10)
-    front = Front(guard, engine, sessions, runs, Abilities(60), Grants({}))
+    front = Front(guard, engine, sessions, runs, Abilities(60), Grants({}), options.get("idle_s", 60))
 
     def build(port):
-        app = front.app(path="/mcp", most=100_000, sessions=10, idle_s=options.get("idle_s", 60))
-        door = Door("/mcp", frozenset({f"127.0.0.1:{port}"}))
-        return Gate(app, front, door, sessions, most=100_000)
+        return Gate(front, Door("/mcp", frozenset({f"127.0.0.1:{port}"})), sessions, most=100_000)
 
     async with serving(build) as (url, _):
         yield f"{url}/mcp", sessions
+        await front.close()
     runs.close()
 
 

@@ -36,7 +36,7 @@ from blastwall_mcp.upstreams import posts as _posts
 from blastwall_mcp.upstreams.addresses import Route
 from blastwall_mcp.upstreams.offered import Offered
 from blastwall_mcp.upstreams.upstream import UpstreamError
-from blastwall_mcp.wire.fetch import Place
+from blastwall_mcp.wire.places import Place
 
 
 async def call(upstream: Any, tool: str, arguments: dict[str, Any] | None = None, **options: Any) -> str:
