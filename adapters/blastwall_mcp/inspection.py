@@ -23,6 +23,9 @@ from blastwall_mcp.upstreams.upstream import Upstream
 PATIENCE_S = 60.0
 """How long a server may take over all its lists."""
 
+LOOKS = 3
+"""How often they are asked for, when one of them changes meanwhile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -126,8 +129,11 @@ async def _inspected(guard: Guard, connector: str) -> Inspected:
 
 async def _looked(policy: Policy | Layered, connector: str, upstream: Upstream) -> Inspected:
     shelf = Shelf(connector, upstream, lambda: policy, _Unpinned())
-    for kind in SORTS:
-        await shelf.refresh(kind)
+    for _ in range(LOOKS):
+        for kind in SORTS:
+            await shelf.refresh(kind)
+        if shelf.kinds.keys() >= SORTS.keys():
+            break  # or something changed while the rest was listed, as it does with servers that just began
     entries = shelf.entries()
     shadows = Shadows(policy.servers, entries, policy.front.separator)
     spoken = shadows.spoken(connector, shelf.speech)

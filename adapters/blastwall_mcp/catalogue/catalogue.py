@@ -1,7 +1,8 @@
 """What every upstream offers, under its exposed name: what a client sees, what it doesn't, and why."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -46,6 +47,7 @@ class Catalogue:
         upstreams: Mapping[str, Upstream],
         pinning: Pinning | None = None,
         offered: Mapping[str, str] | None = None,
+        on_change: Callable[[str, Kind], None] = lambda _connector, _kind: None,
     ) -> None:
         """Fetch nothing yet.
 
@@ -54,6 +56,7 @@ class Catalogue:
             upstreams: By connector.
             pinning: Holds those connectors to what they showed at first of which the policy wants that.
             offered: The capabilities that each server is told of, in canonical JSON: its pins are for these.
+            on_change: Hears that a list is no longer what it was when it was last given, and who changed it.
 
         """
         self._policy = policy
@@ -64,6 +67,8 @@ class Catalogue:
         }
         self._all = tuple(self._shelves.values())
         self._links = Links()
+        self._on_change = on_change
+        self._shown: dict[Kind, Mapping[str, Sequence[Any]]] = {}
         self._found: Index = {}
         self._lists: dict[tuple[Kind, str | None], tuple[Policy | Layered, Index, list[dict[str, Any]]]] = {}
         self._templates: list[tuple[Entry, Template]] = []
@@ -82,13 +87,32 @@ class Catalogue:
             version: The client's protocol version: what has no form in it is left out.
 
         """
-        await self._refresh_all(kind)
+        await self._refresh_all(kind, to_list=True)
         policy, index = self._policy(), self._index()
+        self._shown[kind] = _by_connector(index, kind)
         known = self._lists.get((kind, version))
         if known is None or known[0] is not policy or known[1] is not index:
             known = policy, index, self._listed(policy, index, kind, version)
             self._lists[kind, version] = known
         return list(known[2])
+
+    def ttl_ms(self, kind: Kind) -> int:
+        """Say how long a list may be taken for fresh: as long as each of the servers' own."""
+        promised = [ms for shelf in self._all if (ms := shelf.ttl_ms(kind)) is not None]
+        return min(promised, default=0)
+
+    def told(self, kind: Kind) -> None:
+        """Take word that all clients know that a list may be another."""
+        self._shown.pop(kind, None)
+
+    async def look_again(self, connector: str) -> None:
+        """Look whether what was given of a server is still so. It is not started for that."""
+        shelf = self._shelves[connector]
+        for kind in list(self._shown):
+            with suppress(BackendError):  # whoever needs something of it is told
+                if shelf.upstream.up:
+                    await shelf.refresh(kind)
+        self._index()
 
     def _listed(
         self, policy: Policy | Layered, index: Index, kind: Kind, version: str | None
@@ -218,7 +242,17 @@ class Catalogue:
             self._found = self._held(self._policy())
             for shelf in self._all:
                 shelf.fresh = False
+            self._compare()
         return self._found
+
+    def _compare(self) -> None:
+        """Tell of the lists that were given and are others now."""
+        for kind, before in list(self._shown.items()):
+            now = _by_connector(self._found, kind)
+            known = (shelf.connector for shelf in self._all if kind in shelf.kinds)
+            if other := next((name for name in known if now.get(name, []) != before.get(name, [])), None):
+                self.told(kind)
+                self._on_change(other, kind)
 
     def _held(self, policy: Policy | Layered) -> Index:
         entries = [entry for shelf in self._all for entry in shelf.entries()]
@@ -274,10 +308,10 @@ class Catalogue:
                 await self._refresh_all("tools")
             self._waited = True
 
-    async def _refresh_all(self, kind: Kind) -> None:
+    async def _refresh_all(self, kind: Kind, *, to_list: bool = False) -> None:
         async def one(shelf: Shelf) -> None:
             try:
-                await shelf.refresh(kind)
+                await shelf.refresh(kind, to_list=to_list)
             except BackendError as error:
                 self._tell(f"nothing of connector {shelf.connector} is shown: {error}")
                 if not isinstance(error, Withdrawn):
@@ -286,3 +320,11 @@ class Catalogue:
         async with anyio.create_task_group() as group:
             for shelf in self._all:
                 group.start_soon(one, shelf)
+
+
+def _by_connector(index: Index, kind: Kind) -> Mapping[str, Sequence[Any]]:
+    found: dict[str, list[Any]] = {}
+    for (of, _), entry in index.items():
+        if of == kind and entry.listed is not None:
+            found.setdefault(entry.connector, []).append(entry.listed)
+    return found

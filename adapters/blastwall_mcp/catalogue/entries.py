@@ -13,6 +13,7 @@ from blastwall.frozen import Json, NotJson, freeze
 from blastwall.policy import Layered, Policy
 from blastwall.screening import json_schema
 from blastwall.values import WORST_CASE, Action, Annotations, OutputCheck, Reason, ToolCall, ToolOutput
+from blastwall_mcp.catalogue.bombs import is_bomb
 from blastwall_mcp.catalogue.names import SEPARATOR, exposed, is_message
 from blastwall_mcp.catalogue.speech import Speech, said
 
@@ -157,13 +158,17 @@ def _tool(entry: Entry, definition: dict[str, Any]) -> Entry:
     if is_message(entry.name):
         return barred(entry, "it is named like a message of the protocol, which has rules of its own")
     schema = definition["inputSchema"]
+    if is_bomb(schema) or is_bomb(definition.get("outputSchema")):
+        return barred(entry, "its schema would take too long to check")
     try:
         check_input = json_schema(schema)
         check_output = _structured(definition.get("outputSchema"))
     except ValueError:
         return barred(entry, "its schema is none that can be checked here")
-    # Tasks are not proxied, so no tool may offer them.
-    listed = {name: value for name, value in _renamed(entry, definition).items() if name != "execution"}
+    listed = _renamed(entry, definition)
+    how = listed.get("execution")
+    if isinstance(how, dict) and "taskSupport" in how:  # tasks are not proxied, so no tool may offer them
+        listed["execution"] = {**how, "taskSupport": "forbidden"}
     return replace(
         entry,
         listed=listed,

@@ -81,7 +81,7 @@ class Shadows:
 
     def _only_intruders(self, entry: Entry, others: set[str]) -> bool:
         claimed = self._reads_as_of(entry)
-        return all(reads_as(other) != claimed for other in others)
+        return claimed is not None and all(reads_as(other) != claimed for other in others)
 
     def _reads_as_of(self, entry: Entry) -> str | None:
         reading = reads_as(f"{entry.connector} {entry.name}")

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
+from time import monotonic
 from typing import Any, Protocol
 
 import anyio
@@ -15,10 +17,8 @@ from blastwall.values import Reason
 from blastwall_mcp.catalogue.entries import SORTS, Entry, Kind, barred, markers
 from blastwall_mcp.catalogue.reads import Reads
 from blastwall_mcp.catalogue.speech import Speech, said
+from blastwall_mcp.upstreams.pages import MOST_ITEMS, Listing
 from blastwall_mcp.upstreams.upstream import UpstreamError
-
-MOST = 10_000
-"""Definitions of one kind of one server that are taken in. The rest is dropped with a word in the log."""
 
 MOST_TOLD = 100
 """Hidden definitions that the log names one by one when a list was fetched."""
@@ -41,7 +41,9 @@ class Upstream(Protocol):
     @property
     def info(self) -> Mapping[str, Any]: ...
     async def ensure(self) -> None: ...
-    async def pages(self, method: str, key: str) -> list[dict[str, Any]]: ...
+    @property
+    def up(self) -> bool: ...
+    async def listing(self, method: str, key: str) -> Listing: ...
 
 
 class Withdrawn(BackendError):
@@ -124,16 +126,23 @@ class Shelf:
         self._mark: Mark | None = None
         self._heard = ("", "")
         self._withdrawn: Withdrawn | None = None
+        self._promises: dict[Kind, float] = {}
         self._reads = Reads(connector)
         self._lock = anyio.Lock()
 
-    async def refresh(self, kind: Kind) -> None:
+    async def refresh(self, kind: Kind, *, to_list: bool = False) -> None:
         """Make sure of what is listed of one kind.
+
+        Args:
+            kind: Which.
+            to_list: It is shown to a client now, who must not be shown what the server no longer answers for.
 
         Raises:
             BackendError: the server can't be asked, or nothing of it may be used.
 
         """
+        if to_list and (promise := self._promises.get(kind)) and monotonic() >= promise:
+            self._mark = None
         policy = self._policy()
         pinning = self._pinned(policy)
         if pinning:
@@ -152,6 +161,14 @@ class Shelf:
             self.drop()
             self.declared = {}
             raise Withdrawn(why)
+
+    def ttl_ms(self, kind: Kind) -> int | None:
+        """Say how long a list may be taken for fresh; None where there is none, which is as good as ever."""
+        if kind not in self.kinds:
+            return 0
+        if SORTS[kind].capability not in self.upstream.capabilities:
+            return None
+        return max(0, ceil((self._promises.get(kind, 0.0) - monotonic()) * 1000))
 
     def entries(self) -> list[Entry]:
         """Give all that was listed so far."""
@@ -207,10 +224,12 @@ class Shelf:
 
     async def _listed(self, kind: Kind) -> list[Any]:
         sort = SORTS[kind]
+        self._promises.pop(kind, None)
         if sort.capability not in self.upstream.capabilities:
             return []
+        began = monotonic()
         try:
-            found = await self.upstream.pages(sort.method, sort.key)
+            listing = await self.upstream.listing(sort.method, sort.key)
         except UpstreamError as error:
             if error.code == NOT_FOUND:
                 return []
@@ -218,9 +237,11 @@ class Shelf:
                 f"the server of connector {self.connector} answered {sort.method} with error {error.code}:"
                 " see what it writes to stderr (the proxy shows that with log level info)"
             ) from None
-        if len(found) > MOST:
-            log.warning("connector %s lists %d %s; only %d are kept", self.connector, len(found), kind, MOST)
-        return found[:MOST]
+        if listing.ttl_ms:
+            self._promises[kind] = began + listing.ttl_ms / 1000
+        if len(listing.items) > MOST_ITEMS:
+            log.warning("connector %s lists more than %d %s", self.connector, MOST_ITEMS, kind)
+        return listing.items[:MOST_ITEMS]
 
     async def _read(
         self, policy: Policy | Layered, kind: Kind, definitions: list[Any], judgement: Judgement

@@ -1,7 +1,7 @@
 """What a client is answered: a server's results and errors as they came, refusals, and what our hop adds."""
 
 from collections.abc import Mapping
-from typing import Any, assert_never
+from typing import assert_never
 
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
@@ -14,6 +14,7 @@ from blastwall.values import Delivered, Denied, Failed, Outcome, Reason, Refused
 from blastwall_mcp._version import IDENTITY
 from blastwall_mcp.engine.clients import Params
 from blastwall_mcp.upstreams.hooks import UpstreamError
+from blastwall_mcp.upstreams.pages import lasting
 
 REFUSED = -32003
 """The error code of a refusal that is no tool result (of a resource, a prompt, a completion...)."""
@@ -174,12 +175,8 @@ def _modern(method: str, result: Params) -> Params:
     shape["_meta"] = {**(meta if isinstance(meta, dict) else {}), types.SERVER_INFO_META_KEY: STAMP}
     if method in methods.CACHEABLE_METHODS and shape["resultType"] == "complete":
         # What one client may see is not what another may: nothing of it is for a cache that they share.
-        shape |= {"ttlMs": _lasting(result.get("ttlMs")), "cacheScope": "private"}
+        shape |= {"ttlMs": lasting(result.get("ttlMs")), "cacheScope": "private"}
     return shape
-
-
-def _lasting(told: Any) -> int:
-    return told if isinstance(told, int) and not isinstance(told, bool) and told > 0 else 0
 
 
 def _legacy(result: Params) -> Params:

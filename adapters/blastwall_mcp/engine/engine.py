@@ -16,6 +16,7 @@ from blastwall.values import Denied, Reason, Server
 from blastwall_mcp.catalogue.entries import SORTS, Entry, Kind
 from blastwall_mcp.catalogue.shelf import Pinning
 from blastwall_mcp.engine.answers import STAMP, refusal, shaped
+from blastwall_mcp.engine.calm import Calm
 from blastwall_mcp.engine.clients import Client, Context, Errand, Params
 from blastwall_mcp.engine.ongoing import Ongoing
 from blastwall_mcp.engine.pushes import Pushes
@@ -24,6 +25,7 @@ from blastwall_mcp.engine.unknowns import Unknowns
 from blastwall_mcp.engine.uses import Uses
 from blastwall_mcp.engine.views import Views
 from blastwall_mcp.upstreams.hooks import Hooks
+from blastwall_mcp.upstreams.upstream import Upstream
 
 if TYPE_CHECKING:
     from blastwall_mcp.upstreams.pool import Pool
@@ -71,8 +73,9 @@ class Engine:
         self.unknowns = Unknowns()
         self._pushes = Pushes(self.unknowns)
         self._servers: Mapping[str, Server] = guard.policy.servers  # what runs stays as it was started
-        hooks = Hooks(self._pushes.notice, self.unknowns.heard, self._pushes.asked)
-        self._views = Views(pool(self._servers, hooks), self._servers, pinning)
+        looks = Calm(self._look_again)
+        hooks = Hooks(self._pushes.notice, looks.later, self.unknowns.heard, self._pushes.asked)
+        self._views = Views(pool(self._servers, hooks), self._servers, pinning, self._pushes.other)
         self._ongoing = Ongoing()
         self._uses = self._using(guard.policy.front.interceptors)
         self._subscriptions = Subscriptions(self._views, self._pushes)
@@ -184,6 +187,9 @@ class Engine:
         view.told.update(found)
         return found
 
+    async def _look_again(self, upstream: Upstream) -> None:
+        await self._views.look_again(upstream)
+
     def _look_at_the_policy(self, client: Client) -> None:
         policy = client.session.guard.policy
         if policy is not self._policy:
@@ -230,7 +236,7 @@ class Engine:
             found = [await catalogue.find(kind, definition[sort.name]) for definition in listed]
             reached = [e is not None and client.reaches(e.connector, sort.message or e.name) for e in found]
             listed = [definition for definition, fits in zip(listed, reached, strict=True) if fits]
-        return {sort.key: listed}
+        return {sort.key: listed, "ttlMs": catalogue.ttl_ms(kind)}
 
     # --- Uses ---------------------------------------------------------------------------------------------
 

@@ -13,7 +13,9 @@ from blastwall.errors import BackendError
 from blastwall.frozen import NotJson, freeze, thaw
 from blastwall.policy import Layered, Policy
 from blastwall.values import Action, ToolCall, ToolOutput
+from blastwall_mcp.catalogue.entries import SORTS, Kind
 from blastwall_mcp.engine.asks import Asks
+from blastwall_mcp.engine.calm import Calm
 from blastwall_mcp.engine.clients import Channel, Client, Errand, Params, Unprompted
 from blastwall_mcp.engine.listeners import CHANGES, UPDATED, Listener
 from blastwall_mcp.engine.unknowns import Unknowns
@@ -48,7 +50,7 @@ class Pushes:
         self._clients: set[Client] = set()
         self._listeners: set[Listener] = set()
         self._coming = asyncio.Event()
-        self._telling: set[asyncio.Task[None]] = set()
+        self._changes = Calm(self._changed)
 
     # --- Who is there -------------------------------------------------------------------------------------
 
@@ -116,7 +118,7 @@ class Pushes:
     async def notice(self, upstream: Upstream, method: str, params: Params) -> None:
         """Pass on what a server tells."""
         if method in CHANGES:
-            await self._changed(method, upstream)
+            await self._changes.want((method, upstream))
         elif method == UPDATED:
             await self._updated(upstream, params)
         elif method == MESSAGE:
@@ -152,15 +154,19 @@ class Pushes:
 
     def changed(self) -> None:
         """Tell everybody that all lists may have changed: the policy did."""
-        task = asyncio.get_running_loop().create_task(self._all_changed())
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
-
-    async def _all_changed(self) -> None:
         for method in CHANGES:
-            await self._changed(method, None)
+            self._changes.later((method, None))
 
-    async def _changed(self, method: str, upstream: Upstream | None) -> None:
+    def other(self, upstream: Upstream, kind: Kind) -> None:
+        """Tell who was shown a list that it is another one now, though the server said nothing."""
+        self._changes.later((f"notifications/{SORTS[kind].capability}/list_changed", upstream))
+
+    async def _changed(self, change: tuple[str, Upstream | None]) -> None:
+        method, upstream = change
+        for client in (*self._clients, *(listener.client for listener in self._listeners)):
+            if client.view is not None and (upstream is None or sees(client, upstream)):
+                for kind in (kind for kind, sort in SORTS.items() if sort.capability in method):
+                    client.view[1].catalogue.told(kind)
         for listener in self._listeners:
             if listener.hears(method) and (upstream is None or sees(listener.client, upstream)):
                 listener.hear(method)

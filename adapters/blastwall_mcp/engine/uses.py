@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from time import monotonic
 
 from mcp.shared.dispatcher import ProgressFnT
 
@@ -16,6 +17,10 @@ from blastwall_mcp.engine.pushes import Pushes
 from blastwall_mcp.engine.unknowns import Unknowns
 from blastwall_mcp.engine.views import View, Views
 from blastwall_mcp.upstreams.upstream import Upstream, UpstreamError
+
+FREE_STEPS = 100
+STEP_S = 0.1
+"""Steps of progress that a call may tell as fast as it likes, and how long each further one stands alone."""
 
 
 class Uses:
@@ -118,12 +123,18 @@ def _inadmissible(client: Client, entry: Entry, name: str, arguments: Params) ->
 
 
 def _progress(errand: Errand, call: ToolCall) -> ProgressFnT | None:
-    """Pass progress on, but no words that screening objects to."""
+    """Pass progress on, but no words that screening objects to, and no flood of it."""
     if "progressToken" not in errand.meta:
         return None
     policy = errand.client.session.guard.policy
+    steps, last = 0, 0.0
 
     async def report(progress: float, total: float | None, message: str | None) -> None:
+        nonlocal steps, last
+        steps += 1
+        if steps > FREE_STEPS and monotonic() < last + STEP_S:
+            return
+        last = monotonic()
         clean = message and policy.screen(call, ToolOutput(message)).action is Action.PASS
         await errand.context.progress(progress, total, message if clean else None)
 

@@ -1,7 +1,7 @@
 """What a client sees of the servers: an instance of each and a catalogue, shared where that is the same."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ from blastwall.frozen import canonical, freeze
 from blastwall.policy import Layered, Policy
 from blastwall.values import Profile, Server
 from blastwall_mcp.catalogue.catalogue import Catalogue
+from blastwall_mcp.catalogue.entries import Kind
 from blastwall_mcp.catalogue.shelf import Pinning
 from blastwall_mcp.engine.asks import offered
 from blastwall_mcp.engine.clients import Client, Params
@@ -43,8 +44,15 @@ class View:
 class Views:
     """All views, by what makes them differ."""
 
-    def __init__(self, pool: "Pool", servers: Mapping[str, Server], pinning: Pinning | None) -> None:
-        """Make none yet."""
+    def __init__(
+        self,
+        pool: "Pool",
+        servers: Mapping[str, Server],
+        pinning: Pinning | None,
+        on_change: Callable[[Upstream, Kind], None] = lambda _upstream, _kind: None,
+    ) -> None:
+        """Make none yet. `on_change`: hears that a list is no longer what clients were shown."""
+        self._on_change = on_change
         self._pool = pool
         self._servers = servers
         self._pinning = pinning
@@ -56,6 +64,12 @@ class Views:
         if client.view is None or client.view[0] is not policy:
             client.view = policy, self._of(client)
         return client.view[1]
+
+    async def look_again(self, upstream: Upstream) -> None:
+        """Look whether what clients were shown of a server is still so: it was started again."""
+        for view in list(self._views.values()):
+            if view.upstreams.get(upstream.connector) is upstream:
+                await view.catalogue.look_again(upstream.connector)
 
     def confined(self, client: Client, connector: str, profile: Profile) -> Upstream | None:
         """Give the second instance of a server that runs in this profile; None if the first one does."""
@@ -85,4 +99,8 @@ class Views:
             return guard.policy
 
         sets = {connector: Offered.of(features).text for connector, features in able.items()}
-        return View(upstreams, able, Catalogue(policy, upstreams, self._pinning, sets))
+
+        def on_change(connector: str, kind: Kind) -> None:
+            self._on_change(upstreams[connector], kind)
+
+        return View(upstreams, able, Catalogue(policy, upstreams, self._pinning, sets, on_change))

@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager, suppress
 import h11
 
 from blastwall.errors import BackendError
-from blastwall_mcp.upstreams.addresses import Route, Streams
+from blastwall_mcp.upstreams.addresses import Route
 from blastwall_mcp.wire.channel import Closed
+from blastwall_mcp.wire.places import Streams
 
 MOST_CONNECTIONS = 128
 """Connections to one server at once. Requests beyond wait."""

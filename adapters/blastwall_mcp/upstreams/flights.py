@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import anyio
 import mcp_types as types
 from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
@@ -155,9 +156,10 @@ class Round:
             found[key] = await asker(method, params, key)
 
         try:
-            async with asyncio.TaskGroup() as group:
+            # Not asyncio's group: that of 3.11 leaves its task marked as cancelled when one of them fails.
+            async with anyio.create_task_group() as group:
                 for key, (method, params) in self.questions.items():
-                    group.create_task(ask(key, method, params))
+                    group.start_soon(ask, key, method, params)
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         responses = {key: found[key] for key in self.questions}

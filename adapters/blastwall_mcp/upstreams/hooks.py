@@ -48,11 +48,13 @@ class Hooks:
     Attributes:
         on_notice: Hears its notifications: changed lists, updated resources, log messages, completed
             elicitations.
+        on_start: Hears that it was started, perhaps again: all that it said before may be true no more.
         on_unknown: Counts what it sends that nobody knows: the connector and the method.
         on_push: Answers what a legacy server asks while nothing is in flight to it.
 
     """
 
     on_notice: Callable[["Upstream", str, dict[str, Any]], Awaitable[None]] = _unheard
+    on_start: Callable[["Upstream"], None] = lambda _upstream: None
     on_unknown: Callable[[str, str], None] = lambda _connector, _method: None
     on_push: Callable[["Upstream", str, dict[str, Any]], Awaitable[dict[str, Any]]] = _unanswered

@@ -143,6 +143,11 @@ class Keeper:
         outcome = self._attempt.outcome if self._attempt is not None else None
         return outcome if isinstance(outcome, Live) and not outcome.channel.ended.is_set() else None
 
+    @property
+    def up(self) -> bool:
+        """Whether the server is being started, or answers."""
+        return self._attempt is not None and not _over(self._attempt)
+
     def recovered(self) -> None:
         """Take word that the server did what it was asked: if it breaks, it is started again at once."""
         self._pause_s = 0.0

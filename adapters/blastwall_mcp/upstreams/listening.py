@@ -25,6 +25,17 @@ LONGEST_PAUSE_S = 60.0
 _numbers = count(1)
 
 
+def unmarked(params: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Take off a notification which of our subscriptions it is for."""
+    told, meta = dict(params), params.get("_meta")
+    if not isinstance(meta, dict) or SUBSCRIPTION_ID_META_KEY not in meta:
+        return told, None
+    del told["_meta"]
+    if left := {key: value for key, value in meta.items() if key != SUBSCRIPTION_ID_META_KEY}:
+        told["_meta"] = left
+    return told, meta[SUBSCRIPTION_ID_META_KEY]
+
+
 @dataclass(slots=True)
 class _Stream:
     """One open subscription."""

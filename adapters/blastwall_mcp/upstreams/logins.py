@@ -25,6 +25,7 @@ class Login:
         resource: What the authorization server calls the server.
         client_id: What the authorization server calls us.
         client_secret: What proves that; empty for most.
+        proof: How it is sent, in the words of RFC 7591.
         scope: What the tokens are good for.
 
     """
@@ -37,6 +38,7 @@ class Login:
     resource: str = ""
     client_id: str = ""
     client_secret: str = ""
+    proof: str = ""
     scope: str = ""
 
     def __repr__(self) -> str:

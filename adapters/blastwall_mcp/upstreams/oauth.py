@@ -1,10 +1,11 @@
 """OAuth towards servers: a person logs in with a browser once, and the proxy renews what came of it."""
 
 import asyncio
+import base64
 import time
 import webbrowser
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlencode
+from urllib.parse import quote
 
 import httpx2
 import msgspec
@@ -16,12 +17,12 @@ from pydantic import AnyUrl, ValidationError
 
 from blastwall.errors import BackendError
 from blastwall.values import OAuth, Server
-from blastwall_mcp.upstreams.addresses import Route, is_loopback
+from blastwall_mcp.upstreams.addresses import Route
 from blastwall_mcp.upstreams.callback import Callback
 from blastwall_mcp.upstreams.exchanges import Exchanges
 from blastwall_mcp.upstreams.logins import Login, load, save
 from blastwall_mcp.wire.channel import Closed
-from blastwall_mcp.wire.fetch import place
+from blastwall_mcp.wire.places import is_loopback, place
 
 LARGEST = 512 * 1024
 """Bytes of an answer that are read."""
@@ -37,6 +38,9 @@ MOST_ASKED = 30
 
 EARLY_S = 30.0
 """How long before its end a token is renewed."""
+
+BASIC = "client_secret_basic"
+"""How authorization servers call it that a client proves itself in a header."""
 
 Visit = Callable[[str], Awaitable[None]]
 
@@ -80,18 +84,7 @@ class Authorized:
     async def _renewed(self, login: Login) -> Login:
         if not login.refresh or not login.endpoint:
             raise self._lacking("its login has ended")
-        form = {
-            "grant_type": "refresh_token",
-            "refresh_token": login.refresh,
-            "client_id": login.client_id,
-            "resource": login.resource,
-            "client_secret": login.client_secret,
-        }
-        body = urlencode({name: value for name, value in form.items() if value}).encode()
-        headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
-        answer = await _sent(
-            self._server, httpx2.Request("POST", login.endpoint, content=body, headers=headers)
-        )
+        answer = await _sent(self._server, _renewal(login))
         try:
             if answer.status_code != 200:
                 raise BackendError("refused")
@@ -285,6 +278,7 @@ def _done(server: Server, provider: OAuthClientProvider) -> Login:
         resource=context.get_resource_url(),
         client_id=context.client_info.client_id or "",
         client_secret=context.client_info.client_secret or "",
+        proof=context.client_info.token_endpoint_auth_method or "",
         scope=context.current_tokens.scope or "",
     )
     return made.renewed(context.current_tokens.model_dump(), time.time())
@@ -292,6 +286,24 @@ def _done(server: Server, provider: OAuthClientProvider) -> Login:
 
 async def _browse(url: str) -> None:
     await asyncio.to_thread(webbrowser.open, url)
+
+
+def _renewal(login: Login) -> httpx2.Request:
+    """Ask for a new token, and prove who asks in the way that we were registered with (RFC 6749, 2.3.1)."""
+    form = {
+        "grant_type": "refresh_token",
+        "refresh_token": login.refresh,
+        "client_id": login.client_id,
+        "resource": login.resource,
+    }
+    headers = {"accept": "application/json"}
+    if login.proof == BASIC:
+        pair = f"{quote(login.client_id, safe='')}:{quote(login.client_secret, safe='')}"
+        headers["authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    else:
+        form["client_secret"] = login.client_secret
+    told = {name: value for name, value in form.items() if value}
+    return httpx2.Request("POST", login.endpoint, data=told, headers=headers)
 
 
 def _ended(login: Login) -> bool:

@@ -14,7 +14,7 @@ from blastwall_mcp.upstreams.posts import Posts
 from blastwall_mcp.upstreams.sse_back import EventPipes
 from blastwall_mcp.upstreams.stdio import Launch, spawn
 from blastwall_mcp.wire.channel import Channel
-from blastwall_mcp.wire.fetch import Place, place
+from blastwall_mcp.wire.places import Place, place
 from blastwall_mcp.wire.wire import Wire
 
 

@@ -10,8 +10,8 @@ from blastwall.errors import BackendError
 from blastwall_mcp.upstreams.bearers import Bearer, clean
 from blastwall_mcp.upstreams.exchanges import Exchanges, Response
 from blastwall_mcp.wire.channel import Closed
-from blastwall_mcp.wire.fetch import Place
 from blastwall_mcp.wire.lines import MAX_LINE
+from blastwall_mcp.wire.places import Place
 
 JSON, EVENTS = "application/json", "text/event-stream"
 

@@ -9,9 +9,9 @@ from blastwall.errors import BackendError
 from blastwall_mcp.upstreams.events import Event, Events
 from blastwall_mcp.upstreams.posts import EVENTS, Posts
 from blastwall_mcp.wire.channel import Closed
-from blastwall_mcp.wire.fetch import Place, place
 from blastwall_mcp.wire.lines import MAX_LINE
 from blastwall_mcp.wire.pipes import Listener
+from blastwall_mcp.wire.places import Place, place
 
 WAITING = 1 << 20
 """Bytes that wait to be sent before who writes waits, too."""

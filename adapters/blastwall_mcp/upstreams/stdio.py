@@ -18,7 +18,7 @@ from typing import IO, Any
 import anyio
 from mcp.client.stdio import get_default_environment
 
-from blastwall.errors import BackendError
+from blastwall.errors import BackendError, SandboxUnavailable
 from blastwall.sandbox.running import Running
 from blastwall.values import Profile, Server
 from blastwall_mcp.upstreams.programs import files
@@ -60,7 +60,7 @@ async def spawn(
     if profile is None:
         starting: AbstractContextManager[Running] = _unconfined(connector, server)
     else:
-        starting = launch(server.command, _inside(connector, server, profile))
+        starting = _confined(connector, server, profile, launch)
     async with _in_a_thread(starting) as running:
         wire = await connect(running.stdout, _pipe(running.stdin), connector)
         remarks = asyncio.create_task(_remarks(running.stderr, connector))
@@ -72,6 +72,20 @@ async def spawn(
                 wire.pipes.close_sink()
                 await _end(running)
                 await wire.aclose()
+
+
+@contextmanager
+def _confined(connector: str, server: Server, profile: Profile, launch: Launch) -> Iterator[Running]:
+    """Run a server in a sandbox. Where there is none, its user may know of another way."""
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(launch(server.command, _inside(connector, server, profile)))
+        except SandboxUnavailable as error:
+            raise SandboxUnavailable(
+                f"the server of connector {connector} can't be confined: {error}; or name a profile that this"
+                " machine can build in its `sandbox`; or let it do all that you may, with `sandbox: none`"
+            ) from None
+        yield running
 
 
 def _inside(connector: str, server: Server, profile: Profile) -> Profile:

@@ -1,7 +1,9 @@
 """One upstream server: what is asked of it, what it asks and tells, and what that means for both sides."""
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -10,21 +12,18 @@ import anyio
 import mcp_types as types
 from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
-from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
 
 from blastwall.errors import BackendError
 from blastwall.values import Server
 from blastwall_mcp.upstreams.flights import Asker, Flight, Improper, OnMessage, Round, nobody, severity
 from blastwall_mcp.upstreams.hooks import Hooks, Key, UpstreamError
 from blastwall_mcp.upstreams.keeper import Keeper, Live, Tenant
-from blastwall_mcp.upstreams.listening import LIST_CHANGES
+from blastwall_mcp.upstreams.listening import LIST_CHANGES, unmarked
 from blastwall_mcp.upstreams.offered import Offered
+from blastwall_mcp.upstreams.pages import Listing, followed
 from blastwall_mcp.wire.channel import Closed, Options, SessionLost
 
 __all__ = ["Hooks", "Key", "Offered", "Upstream", "UpstreamError"]
-
-MAX_PAGES = 100
-"""Pages of a list that are followed; a server whose list never ends is refused."""
 
 MAX_ROUNDS = 16
 """How often a server may want more input for one request."""
@@ -97,6 +96,11 @@ class Upstream:
         """Whether it is of the modern era."""
         return self._keeper.hello.modern
 
+    @property
+    def up(self) -> bool:
+        """Whether it answers now, or may soon."""
+        return self._keeper.up
+
     # --- What it is asked ---------------------------------------------------------------------------------
 
     async def ensure(self) -> None:
@@ -156,28 +160,29 @@ class Upstream:
             del self._flights[flight]
             self._keeper.used = monotonic()
 
-    async def pages(self, method: str, key: str) -> list[dict[str, Any]]:
-        """Fetch a whole list, as it came, page by page.
+    async def pages(self, method: str, key: str) -> list[Any]:
+        """Fetch a whole list, as it came; raises like `listing`."""
+        return (await self.listing(method, key)).items
+
+    async def listing(self, method: str, key: str) -> Listing:
+        """Fetch a whole list, as it came, and how long it may be taken for fresh.
 
         Raises:
             BackendError: it does not answer properly.
             UpstreamError: it refuses.
 
         """
-        found: list[dict[str, Any]] = []
-        params: dict[str, Any] = {}
-        for _ in range(MAX_PAGES):
-            page = await self.request(method, params, limit_s=self._server.start_s)
-            listed = page.get(key)
-            if not isinstance(listed, list):
-                raise BackendError(f"{self} gave no list of {key}")
-            found += listed
-            params = {"cursor": page.get("nextCursor")}
-            if not isinstance(params["cursor"], str):
-                if method == "tools/list":
-                    (await self._keeper.live()).headers.learn(found)
-                return found
-        raise BackendError(f"{self} lists more than {MAX_PAGES} pages")
+        limit_s = self._server.start_s
+        try:
+            async with asyncio.timeout(limit_s):
+                found = await followed(self, partial(self.request, method, limit_s=limit_s), key)
+        except TimeoutError:
+            raise BackendError(
+                f"{self} did not give all of its {key} within {limit_s:g} s: raise `start_s` in the policy"
+            ) from None
+        if method == "tools/list":
+            (await self._keeper.live()).headers.learn(found.items)
+        return found if self.modern else replace(found, ttl_ms=0)  # the legacy era knows no such promise
 
     async def notify(self, method: str, params: Mapping[str, Any] | None = None) -> None:
         """Tell the server something, if it runs."""
@@ -334,6 +339,7 @@ class Upstream:
 
     async def _started(self, live: Live) -> None:
         """Tell a server that was started again what the one before it was told."""
+        self._hooks.on_start(self)
         if live.hello.modern:
             live.listening.expect(frozenset(self._uris))
             return
@@ -372,7 +378,7 @@ class Upstream:
         self, _context: Any, method: str, params: Mapping[str, Any] | None, *, flight: Flight | None = None
     ) -> None:
         """Pass on what the server tells, if it may and somebody wants it."""
-        told, of = _unmarked(params or {})
+        told, of = unmarked(params or {})
         if of is not None and (live := self._keeper.running()) and not live.listening.current(of):
             return  # a subscription that was replaced says it once more
         if method not in _NOTICES:
@@ -387,14 +393,3 @@ class Upstream:
         if flight is not None:
             return flight if flight.on_message else None
         return next((one for one in reversed(self._flights) if one.on_message), None)
-
-
-def _unmarked(params: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Take off a notification which of our subscriptions it is for."""
-    told, meta = dict(params), params.get("_meta")
-    if not isinstance(meta, dict) or SUBSCRIPTION_ID_META_KEY not in meta:
-        return told, None
-    del told["_meta"]
-    if left := {key: value for key, value in meta.items() if key != SUBSCRIPTION_ID_META_KEY}:
-        told["_meta"] = left
-    return told, meta[SUBSCRIPTION_ID_META_KEY]

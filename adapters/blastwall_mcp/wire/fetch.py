@@ -2,19 +2,16 @@
 
 import asyncio
 import json
-import socket
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import h11
 
-from blastwall.egress import spelling
-from blastwall.egress.networks import Unreachable, is_public, named
-from blastwall.egress.resolve import Interfaces, Resolver
+from blastwall.egress.networks import Unreachable
+from blastwall.egress.resolve import Resolver
 from blastwall.errors import BackendError
+from blastwall_mcp.wire.places import Place, addresses, dial, is_loopback, place
 
 LARGEST = 512 * 1024
 """Bytes of a document that are read; a longer one is refused."""
@@ -22,46 +19,9 @@ LARGEST = 512 * 1024
 TIME_S = 5.0
 """How long all of one document may take, the name's resolution included."""
 
-MOST_ADDRESSES = 4
 _CHUNK = 1 << 16
 
 Headers = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a document is: an address that can't be read in two ways."""
-
-    scheme: str
-    host: str
-    port: int
-    target: str
-
-    @property
-    def authority(self) -> str:
-        """The Host header."""
-        return spelling.shown(self.host, self.port, 443 if self.scheme == "https" else 80)
-
-
-def place(url: str) -> Place:
-    """Read a URL.
-
-    Raises:
-        BackendError: it is none of http or https, or holds a user, a fragment, or what isn't plain ASCII.
-
-    """
-    if not url.isascii() or not url.isprintable() or " " in url:
-        raise BackendError(f"{url!r} is no URL that can be asked: write plain ASCII")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise BackendError(f"{url!r} is no URL") from None
-    host = spelling.host(parts.hostname or "")
-    if parts.scheme not in ("https", "http") or host is None or "@" in parts.netloc or parts.fragment:
-        raise BackendError(f"{url!r} is no URL that can be asked: write https://host/path")
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Place(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), target)
 
 
 class Fetcher:
@@ -79,7 +39,6 @@ class Fetcher:
         self._private = private
         self._context = context or ssl.create_default_context()
         self._resolver = Resolver()
-        self._own = Interfaces()
 
     async def get(self, url: str) -> Any:
         """Get a document.
@@ -99,7 +58,8 @@ class Fetcher:
         where = place(url)
         try:
             async with asyncio.timeout(TIME_S):
-                reader, writer = await self._connect(where, await self._addresses(where))
+                context = self._context if where.scheme == "https" else None
+                reader, writer = await dial(where, await self._addresses(where), context)
                 try:
                     data = await _exchange(reader, writer, *_request(where, method, headers, body))
                 finally:
@@ -114,43 +74,10 @@ class Fetcher:
             raise BackendError(f"{where.host} answered with something that is no JSON") from None
 
     async def _addresses(self, where: Place) -> tuple[str, ...]:
-        if self._private:
-            return await self._inner(where)
-        if where.scheme != "https":
-            raise Unreachable("only https may be asked")
-        if spelling.is_address(where.host) and not is_public(where.host, self._own()):
-            raise Unreachable("the address is not of the public internet")
-        return await self._resolver.addresses(where.host)
-
-    async def _inner(self, where: Place) -> tuple[str, ...]:
-        found = await asyncio.get_running_loop().getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)
-        addresses = tuple(named(str(entry[4][0])) for entry in found)
-        if where.scheme != "https" and not all(map(_is_loopback, addresses)):
+        found = await addresses(where, self._resolver, inside=self._private)
+        if where.scheme != "https" and not all(map(is_loopback, found)):
             raise Unreachable("without TLS, only this machine may be asked")
-        return addresses
-
-    async def _connect(
-        self, where: Place, addresses: tuple[str, ...]
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect to the first address that takes it; TLS that proves nothing is no reason to try another."""
-        secure = where.scheme == "https"
-        for address in addresses[:MOST_ADDRESSES]:
-            try:
-                return await asyncio.open_connection(
-                    address,
-                    where.port,
-                    ssl=self._context if secure else None,
-                    server_hostname=where.host if secure else None,
-                )
-            except ssl.SSLError:
-                raise
-            except OSError:
-                continue
-        raise Unreachable("it does not answer")
-
-
-def _is_loopback(address: str) -> bool:
-    return address == "::1" or address.startswith("127.")
+        return found
 
 
 def _request(where: Place, method: str, headers: Headers, body: bytes) -> tuple[h11.Connection, bytes]:

@@ -319,7 +319,7 @@ class Wire:
         if not is_id(token) or not is_number(progress):
             return
         pending = self._pending.get(coerce_request_id(token))
-        if pending is None or (report := pending.on_progress) is None:
+        if pending is None or pending.answer.done() or (report := pending.on_progress) is None:
             return
         total, words = params.get("total"), params.get("message")
         total = total if is_number(total) else None

@@ -15,6 +15,7 @@ from blastwall_mcp.engine.clients import Client
 from blastwall_mcp.engine.engine import Engine
 from blastwall_mcp.upstreams.hooks import Hooks, Key, UpstreamError
 from blastwall_mcp.upstreams.offered import NOTHING_OFFERED
+from blastwall_mcp.upstreams.pages import Listing
 
 ERAS = pytest.mark.parametrize("era", ["modern", "legacy"])
 VERSIONS = {"modern": "2026-07-28", "legacy": "2025-11-25"}
@@ -43,11 +44,12 @@ class Back:
         self.capabilities: dict[str, Any] = {"tools": {}}
         self.lists: dict[str, list[Any]] = {"tools": [{"name": "do", "inputSchema": {"type": "object"}}]}
         self.told: list[Any] = []
+        self.ttl_ms, self.up = 0, True
 
     async def ensure(self) -> None: ...
 
-    async def pages(self, method: str, key: str) -> list[Any]:
-        return self.lists.get(key, [])
+    async def listing(self, method: str, key: str) -> Listing:
+        return Listing(self.lists.get(key, []), self.ttl_ms)
 
     async def request(self, method: str, params: Any, **options: Any) -> Any:
         return await self.answering(method, params, options)

@@ -7,6 +7,7 @@ from blastwall.errors import BackendError
 from blastwall.paths import resolve
 from blastwall.policy import parse
 from blastwall_mcp.catalogue.catalogue import Catalogue
+from blastwall_mcp.upstreams.pages import Listing as Whole
 
 REAL = json.loads(Path(__file__).with_name("real_servers.json").read_text(encoding="utf-8"))
 """What public servers list: `everything+all` to a client that can do everything, the others to a bare one."""
@@ -36,6 +37,8 @@ class Listing:
         self.info = more.pop("info", {"name": "listing", "version": "1.0"})
         self.capabilities = more.pop("capabilities", {"tools": {}, "prompts": {}, "resources": {}})
         self.down = more.pop("down", "")
+        self.ttl_ms = more.pop("ttl_ms", 0)
+        self.up = True
         self.asked = []
         self.started = 0
         assert not more
@@ -45,9 +48,9 @@ class Listing:
         if self.down:
             raise BackendError(self.down)
 
-    async def pages(self, method, key):
+    async def listing(self, method, key):
         self.asked.append(method)
-        return list(self.lists[key])
+        return Whole(list(self.lists[key]), self.ttl_ms)
 
     def turn(self, **lists):
         """List something else from now on, and say so."""

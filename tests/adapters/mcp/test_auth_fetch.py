@@ -13,7 +13,8 @@ from blastwall.egress.tls import Authority, upstream
 from blastwall.errors import BackendError
 from blastwall.policy.addresses import HostPattern
 from blastwall_mcp.wire import fetch as _fetch
-from blastwall_mcp.wire.fetch import LARGEST, Fetcher, place
+from blastwall_mcp.wire.fetch import LARGEST, Fetcher
+from blastwall_mcp.wire.places import place
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.adapters.mcp.shelves import EVERYTHING, Listing, catalogue, names, policy, real, tool
 
@@ -41,7 +41,7 @@ async def test_everything_is_listed_under_exposed_names_as_it_came(tmp_path):
         "unheard-of": {"kept": None},
     }
     server = Listing(
-        [tool("add", **odd, execution={"taskSupport": "optional"})],
+        [tool("add", **odd)],
         [prompt("hello", arguments=[{"name": "who", "required": True, "x": 1}], _meta={"m": 1})],
         [resource("demo://1", mimeType="text/plain", size=3, annotations={"priority": 1})],
         [template("demo://{id}", description="One.")],
@@ -53,6 +53,20 @@ async def test_everything_is_listed_under_exposed_names_as_it_came(tmp_path):
     ]
     assert await shown.listing("resources") == server.lists["resources"]
     assert await shown.listing("templates") == server.lists["resourceTemplates"]
+
+
+@pytest.mark.parametrize(
+    ("execution", "shown_as"),
+    [
+        ({"taskSupport": "forbidden", "x": 1}, {"taskSupport": "forbidden", "x": 1}),
+        ({"taskSupport": "optional", "x": 1}, {"taskSupport": "forbidden", "x": 1}),
+        ({"taskSupport": "required"}, {"taskSupport": "forbidden"}),
+        ({}, {}),
+    ],
+)
+async def test_no_tool_offers_tasks(execution, shown_as, tmp_path):
+    shown = catalogue({"it": Listing([tool("add", execution=execution)])}, tmp_path)
+    assert await shown.listing("tools") == [tool("it__add", execution=shown_as)]
 
 
 async def test_a_list_is_in_the_servers_own_order_and_always_in_the_same(tmp_path):
@@ -127,10 +141,10 @@ async def test_a_server_that_fails_loses_only_its_own(tmp_path, caplog):
 @pytest.mark.parametrize(("code", "shows"), [(-32601, True), (-32603, False)])
 async def test_a_server_without_a_list_has_an_empty_one(code, shows, tmp_path):
     class Partial(Listing):
-        async def pages(self, method, key):
+        async def listing(self, method, key):
             if method == "resources/templates/list":
                 raise _shelf.UpstreamError(code, "no", None)
-            return await super().pages(method, key)
+            return await super().listing(method, key)
 
     shown = catalogue({"it": Partial(resources=[resource("demo://1")])}, tmp_path)
     assert await names(shown, "templates") == []
@@ -163,10 +177,10 @@ def _deep():
 
 
 async def test_a_list_without_end_is_cut(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(_shelf, "MOST", 3)
+    monkeypatch.setattr(_shelf, "MOST_ITEMS", 3)
     shown = catalogue({"it": Listing([tool(f"t{n}") for n in range(5)])}, tmp_path)
     assert await names(shown) == ["it__t0", "it__t1", "it__t2"]
-    assert "connector it lists 5 tools; only 3 are kept" in caplog.text
+    assert "connector it lists more than 3 tools" in caplog.text
 
 
 async def test_what_is_as_it_was_is_not_read_again(tmp_path, monkeypatch):
@@ -594,6 +608,7 @@ NAMES = (
     st.dictionaries(CONNECTORS, st.lists(NAMES, max_size=6), min_size=1, max_size=4),
     st.sampled_from(["__", "_", "-"]),
 )
+@example({"Git": [""], "git": [""]}, "__")
 @settings(max_examples=30, deadline=None)  # a policy is compiled for each
 def test_whatever_servers_call_their_tools_a_listed_name_is_one_tool(tools, separator):
     async def check():

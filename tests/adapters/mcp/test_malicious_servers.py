@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ class Seen:
         """Say whether the attacker has what it wanted."""
         match goal:
             case {"told": text}:
-                return any(text in told for told in self.told)
+                return sum(text in told for told in self.told) > int(goal.get("more", 0))
             case {"asked": method}:
                 return self.asked.count(method) > int(goal.get("more", 0))
             case {"server": method, "more": most}:
@@ -103,11 +103,11 @@ async def play(case: dict[str, Any], seen: Seen, move: Any, limit_s: float) -> N
             await asyncio.sleep(step["wait"])
             continue
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(step.get("within", limit_s)):
                 seen.tell(await move(step))
             seen.ends.append("result")
         except TimeoutError:
-            seen.ends.append("stuck")
+            seen.ends.append("result" if "within" in step else "stuck")  # it was meant to be cancelled
         except MCPError as error:
             seen.tell([error.code, error.message, error.data])
             seen.ends.append(f"error {error.code}")
@@ -223,27 +223,25 @@ async def guarded(case: dict[str, Any], folder: Path) -> AsyncGenerator[tuple[Se
     good = {"server": server(HONEST, folder / "good"), "rules": RULES}
     guard = Guard.from_file(policy(folder, {"evil": evil, "good": good}))
     with guard.session() as session:
-        # A group that is cancelled while one of its tasks ends may let its own cancellation out.
-        with suppress(asyncio.CancelledError):
-            async with anyio.create_task_group() as tasks:
-                async with serving(guard, session, tasks) as engine:
-                    client = Visitor("local", session, "2025-11-25", False, ALL, channel=Told(seen))
-                    hello = {
-                        "protocolVersion": "2025-11-25",
-                        "capabilities": ALL,
-                        "clientInfo": {"name": "c", "version": "1"},
-                    }
-                    seen.tell(await engine.request(client, Request(seen), "initialize", hello))
-                    await engine.opened(client)
+        async with anyio.create_task_group() as tasks:
+            async with serving(guard, session, tasks) as engine:
+                client = Visitor("local", session, "2025-11-25", False, ALL, channel=Told(seen))
+                hello = {
+                    "protocolVersion": "2025-11-25",
+                    "capabilities": ALL,
+                    "clientInfo": {"name": "c", "version": "1"},
+                }
+                seen.tell(await engine.request(client, Request(seen), "initialize", hello))
+                await engine.opened(client)
 
-                    async def move(step: dict[str, Any]) -> Any:
-                        return await engine.request(client, Request(seen), *asked_for(step))
+                async def move(step: dict[str, Any]) -> Any:
+                    return await engine.request(client, Request(seen), *asked_for(step))
 
-                    try:
-                        yield seen, move
-                    finally:
-                        await engine.closed(client)
-                tasks.cancel_scope.cancel()
+                try:
+                    yield seen, move
+                finally:
+                    await engine.closed(client)
+            tasks.cancel_scope.cancel()
 
 
 def asked_for(step: dict[str, Any]) -> tuple[str, dict[str, Any]]:

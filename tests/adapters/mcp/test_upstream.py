@@ -15,6 +15,7 @@ from blastwall.errors import BackendError
 from blastwall_mcp.upstreams import keeper as _keeper
 from blastwall_mcp.upstreams import listening as _listening
 from blastwall_mcp.upstreams import upstream as _upstream
+from blastwall_mcp.upstreams.flights import Round
 from blastwall_mcp.upstreams.hooks import Hooks
 from blastwall_mcp.upstreams.offered import Offered
 from blastwall_mcp.upstreams.upstream import Upstream, UpstreamError
@@ -110,12 +111,11 @@ async def test_only_what_is_offered_is_declared(era, tmp_path):
 
 
 @BOTH
-async def test_lists_are_read_to_their_end(era, tmp_path, monkeypatch):
-    monkeypatch.setattr(_upstream, "MAX_PAGES", 10)
+async def test_lists_are_read_to_their_end(era, tmp_path):
     async with pool(it=talkative(tmp_path, era)) as servers:
         upstream = servers.upstream("it")
         assert len(await upstream.pages("tools/list", "tools")) == 17
-        with pytest.raises(BackendError, match="more than 10 pages"):
+        with pytest.raises(BackendError, match="prompts that goes round in circles"):
             await upstream.pages("prompts/list", "prompts")
         with pytest.raises(BackendError, match="no list of resources"):
             await upstream.pages("resources/list", "resources")
@@ -472,3 +472,17 @@ async def test_what_is_asked_while_nothing_is_in_flight_goes_to_the_hook(tmp_pat
         upstream = servers.upstream("it", offered=ALL)
         assert await said(upstream, "name") == {"name": ANSWERS["elicitation/create"]}
     assert asked == ["elicitation/create"]
+
+
+async def test_a_question_without_an_answer_leaves_nobody_marked_as_cancelled():
+    """A mark that stays makes anyio let a cancellation of its own out, some time later."""
+
+    async def refuse(method, params, key):
+        await asyncio.sleep(0)
+        raise MCPError(-1, "no")
+
+    with pytest.raises(MCPError, match="no"):
+        await Round({"a": ("roots/list", {})}, None).answered(refuse)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0

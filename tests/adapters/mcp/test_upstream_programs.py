@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -9,8 +10,10 @@ import pytest
 from tests.adapters.mcp.pools import said, talkative
 from tests.adapters.mcp.rig import NEEDS_SANDBOX, UPSTREAMS, policy
 
+from blastwall.errors import SandboxUnavailable
 from blastwall.guard import Guard
-from blastwall.values import Profile
+from blastwall.sandbox import bubblewrap
+from blastwall.values import Profile, Server
 from blastwall_mcp.upstreams.pool import Pool
 from blastwall_mcp.upstreams.programs import files
 
@@ -91,3 +94,22 @@ async def test_a_server_runs_in_a_sandbox_that_knows_nothing_of_it(tmp_path, hom
             assert await said(servers.upstream("it"), "pid") != os.getpid()
             await servers.aclose()
             tasks.cancel_scope.cancel()
+
+
+async def test_where_there_is_no_sandbox_it_is_said_what_else_can_be_done(monkeypatch, tmp_path):
+    monkeypatch.setattr(bubblewrap.os, "access", lambda *_: False)
+    monkeypatch.setattr(bubblewrap.shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr(bubblewrap, "tools", bubblewrap.tools.__wrapped__)
+
+    @contextmanager
+    def launch(argv, profile):
+        yield bubblewrap.tools()
+
+    async with anyio.create_task_group() as tasks:
+        server = Server(command=("true",), profile=Profile("server"))
+        with pytest.raises(SandboxUnavailable) as caught:
+            await Pool({"it": server}, launch, tasks).upstream("it").ensure()
+    said = str(caught.value)
+    assert said.startswith("the server of connector it can't be confined: no sandbox: bubblewrap is missing")
+    for way in ("apt-get install bubblewrap", "name a profile", "`sandbox: none`"):
+        assert way in said

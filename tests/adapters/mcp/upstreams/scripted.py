@@ -132,6 +132,19 @@ def act(kind: str, what: Any, message: dict[str, Any]) -> None:  # noqa: C901  #
             put(answer(identity, text("NEST")).replace(b'"NEST"', b"[" * what + b"]" * what))
         case "pad":
             put(answer(identity, text("x" * what)))
+        case "page":
+            put(answer(identity, {"tools": [], "nextCursor": f"page {turns[message['method']]}"}))
+        case "laughs":
+            deeper = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(what)}
+            schema = {"type": "object", "$ref": "#/$defs/a0", "$defs": deeper | {f"a{what}": {}}}
+            put(answer(identity, {"tools": [{"name": "do", "inputSchema": schema}]}))
+        case "many":
+            schema = {"type": "object", "properties": {"a": {"enum": list(range(what))}}}
+            put(answer(identity, {"tools": [{"name": "do", "inputSchema": schema}]}))
+        case "fresh":
+            tool = {"name": f"do{turns[message['method']]}", "inputSchema": {"type": "object"}}
+            write({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+            put(answer(identity, {"tools": [tool]}))
         case "drip":
             for byte in answer(identity, text("drop")):
                 put(bytes([byte]))

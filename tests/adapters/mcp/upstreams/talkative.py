@@ -184,7 +184,7 @@ def listed(params: dict[str, Any]) -> dict[str, Any]:
     return {
         "tools": tools[page : page + 5],
         "resultType": "complete",
-        "ttlMs": 0,
+        "ttlMs": 7000,
         "cacheScope": "private",
     } | more
 
