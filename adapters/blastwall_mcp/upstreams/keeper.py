@@ -13,6 +13,7 @@ from mcp.shared.dispatcher import OnNotify, OnRequest
 from mcp.shared.exceptions import MCPError
 
 from blastwall.errors import BackendError
+from blastwall.trust.packages import package
 from blastwall.values import Server
 from blastwall_mcp.upstreams.handshake import Hello, Unsuitable, greet
 from blastwall_mcp.upstreams.headers import Headers
@@ -220,7 +221,7 @@ class Keeper:
         except TimeoutError:
             return BackendError(
                 f"{self} did not answer within {server.start_s:g} s of its start: check its `command` or its"
-                " `url`, or raise `start_s` in the policy"
+                f" `url`, or raise `start_s` in the policy{_unfetched(server)}"
             )
         except Unsuitable as error:
             return BackendError(
@@ -232,7 +233,7 @@ class Keeper:
             why = channel.fault or own or ("it ended" if ended else f"it answered with error {error.code}")
             return BackendError(
                 f"{self} can't be spoken to ({why}): check its `command` or `url`, and what it writes to"
-                " stderr (the proxy shows that with log level info)"
+                f" stderr (the proxy shows that with log level info){_unfetched(server)}"
             )
         self.hello, self._spoken[self._connector] = hello, hello.version
         headers = Headers(hello.version, modern=hello.modern)
@@ -254,6 +255,17 @@ class Keeper:
                 self._attempt = None  # whoever needs it from now on gets a new one
                 log.info("%s idled, and is stopped until it is needed", self)
                 return
+
+
+def _unfetched(server: Server) -> str:
+    """Say what keeps a server from its start that has to be fetched first, where there is no network."""
+    found = package(server.command)
+    if found is None or server.profile is None or server.profile.network:
+        return ""
+    return (
+        f"; {found.spec} is fetched first, and its sandbox has no network: install it and name its own"
+        " program, or name a profile in `sandbox` whose `network` has the registry"
+    )
 
 
 def _over(attempt: _Attempt) -> bool:

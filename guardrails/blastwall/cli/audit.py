@@ -13,7 +13,7 @@ from blastwall.paths import state_directory
 
 app = typer.Typer(no_args_is_help=True, help="The audit log.")
 
-Log = Annotated[Path | None, typer.Argument(metavar="[LOG]", help="The log; the policy's by default.")]
+Log = Annotated[Path | None, typer.Argument(metavar="LOG", help="The log; the policy's by default.")]
 Policy = Annotated[str | None, typer.Option("--policy", "-p", metavar="FILE", help="Whose log.")]
 Expect = Annotated[
     str | None, typer.Option("--expect", metavar="HASH", help="The last hash, kept elsewhere.")

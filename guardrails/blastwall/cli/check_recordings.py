@@ -17,7 +17,7 @@ from blastwall.policy.source import read
 from blastwall.recording import Step, load
 from blastwall.replay import Replayed, replay
 
-Files = Annotated[list[str] | None, typer.Argument(metavar="[FILE]...", help="Recordings.")]
+Files = Annotated[list[str] | None, typer.Argument(metavar="FILE", help="Recordings.")]
 
 
 @dataclass(frozen=True, slots=True)

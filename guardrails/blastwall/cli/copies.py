@@ -25,12 +25,12 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="As `blastwall run --copy`
 OptionalId = Annotated[
     str | None,
     typer.Argument(
-        metavar="[ID | OLD]", help="A copy's id, or a policy; without one, all copies are listed."
+        metavar="ID | OLD", help="A copy's id, or a policy; without one, all copies are listed."
     ),
 ]
-Newer = Annotated[str | None, typer.Argument(metavar="[NEW]", help="Another policy, to compare OLD with.")]
+Newer = Annotated[str | None, typer.Argument(metavar="NEW", help="Another policy, to compare OLD with.")]
 Log = Annotated[Path | None, typer.Option("--log", metavar="FILE", help="The audit log of the comparison.")]
-Paths = Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="Only these; all by default.")]
+Paths = Annotated[list[str] | None, typer.Argument(metavar="PATH", help="Only these; all by default.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the paths even where both sides changed.")]
 
 

@@ -21,7 +21,7 @@ from blastwall.recording import load
 from blastwall.replay import World
 from blastwall.values import Allow, Sandbox, ToolCall
 
-Call = Annotated[str | None, typer.Argument(metavar="[CONNECTOR.TOOL]", help="The call to explain.")]
+Call = Annotated[str | None, typer.Argument(metavar="CONNECTOR.TOOL", help="The call to explain.")]
 Arguments = Annotated[str, typer.Argument(metavar="ARGUMENTS", help="Its arguments, one JSON object.")]
 After = Annotated[
     Path | None, typer.Option("--after", metavar="FILE", help="A recording of what came before.")

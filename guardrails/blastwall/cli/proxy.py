@@ -21,7 +21,7 @@ OverHttp = Annotated[
     bool, typer.Option("--http", help="Serve over HTTP instead of stdin and stdout, as the policy says.")
 ]
 Address = Annotated[
-    str, typer.Argument(metavar="[HOST:PORT]", help="With --http: where, instead of the policy's address.")
+    str, typer.Argument(metavar="HOST:PORT", help="With --http: where, instead of the policy's address.")
 ]
 
 

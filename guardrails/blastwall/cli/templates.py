@@ -8,7 +8,7 @@ from rich.table import Table
 from blastwall.cli.output import AsJson, emit, out
 from blastwall.policy import shipped
 
-Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show all of this one.")]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Show all of this one.")]
 
 
 def templates(name: Name = None, as_json: AsJson = False) -> None:

@@ -64,6 +64,18 @@ async def test_a_server_that_does_not_start_only_loses_its_own_tools(mode, conne
     assert words in said
 
 
+async def test_a_package_that_its_sandbox_can_t_fetch_is_named(tmp_path):
+    program = tmp_path / "npx"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    rules = [{"id": "all", "effect": "allow", "tools": ["*"]}]
+    bad = {"server": {"command": str(program), "args": ["-y", "some-server"]}, "rules": rules}
+    async with proxied(policy(tmp_path, {"bad": bad})) as client:
+        failed, text = await call(client, "bad__anything")
+    assert failed
+    assert "some-server is fetched first, and its sandbox has no network" in text
+
+
 async def test_a_server_may_write_as_much_to_stderr_as_it_likes(tmp_path):
     noisy = behind("good.py", tmp_path)
     noisy["server"]["command"] = "/bin/sh"
