@@ -14,10 +14,10 @@ MOST_NAMED = 12
 
 
 def is_bomb(schema: Any) -> bool:
-    """Say whether a check against a schema could hold up everybody."""
+    """Say whether a check against a schema could hold up everybody; one that can't be weighed counts as one."""
     try:
         return _Weighing(schema).weight(schema, DEEPEST) > HEAVIEST
-    except _Endless:
+    except (_Endless, RecursionError):
         return True
 
 
