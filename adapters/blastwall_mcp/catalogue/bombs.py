@@ -14,7 +14,7 @@ MOST_NAMED = 12
 
 
 def is_bomb(schema: Any) -> bool:
-    """Say whether a check against a schema could hold up everybody; one that can't be weighed counts as one."""
+    """Say whether a check against a schema could hold up everybody. One too deep to weigh could."""
     try:
         return _Weighing(schema).weight(schema, DEEPEST) > HEAVIEST
     except (_Endless, RecursionError):
