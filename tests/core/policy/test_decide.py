@@ -199,7 +199,7 @@ def reason(verdict):
 
 def test_no_rule_denies_and_names_the_tools_that_are_open():
     loaded = rules(
-        {"effect": "allow", "tools": ["read_*", "list"]},
+        {"effect": "allow", "tools": ["read_*", "list", "find", "count"]},
         {"effect": "ask", "tools": ["write"]},
         {"effect": "deny", "tools": ["delete"]},
     )
@@ -207,14 +207,14 @@ def test_no_rule_denies_and_names_the_tools_that_are_open():
     assert reason(verdict) is Reason.NO_RULE
     assert str(verdict.denied) == (
         "blastwall refused this (no-rule): no rule of connector files allows 'send'."
-        " Instead: use a tool that the policy permits here: list, read_*, write."
+        " Instead: use a tool that the policy permits here: count, find, list, read_*, write."
     )
 
 
 def test_a_connector_without_rules_denies():
     verdict = decided(rules(), call())
     assert reason(verdict) is Reason.NO_RULE
-    assert "the policy permits here: none" in str(verdict.denied)
+    assert str(verdict.denied).endswith("the policy permits here: none.")
 
 
 def test_an_unknown_connector_denies_and_is_named():

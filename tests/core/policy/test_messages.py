@@ -9,7 +9,7 @@ from blastwall.advice.lint import Tool, lint
 from blastwall.paths import resolve
 from blastwall.policy import Layered
 from blastwall.policy.globs import meet, within
-from blastwall.policy.messages import ASKED, EFFECTS, MESSAGE, PAID, is_message, only_by_rule
+from blastwall.policy.messages import ASKED, EFFECTS, MESSAGE, PAID, is_message, only_by_rule, spelled
 from blastwall.policy.observed import Observed
 from blastwall.policy.rules import covered
 from blastwall.policy.source import read
@@ -34,6 +34,11 @@ def files(*rules, **more):
 def said(judge, message, **arguments):
     name = message if is_message(message) else MESSAGE + message
     return judge.decide(ToolCall.of("files", name, arguments), {})
+
+
+def test_names_are_spelled_as_rules_write_them():
+    written = list(spelled(["read_*", "mcp:prompts/get"]))
+    assert written == [("tools", "read_*"), ("messages", "prompts/get")]
 
 
 def test_the_messages_and_what_they_do_are_those_of_the_documentation():
