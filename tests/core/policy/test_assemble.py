@@ -3,10 +3,14 @@
 import hashlib
 from pathlib import Path
 
+import pytest
 from tests.core.policies import PROJECT, policy
 
+from blastwall.errors import PolicyError
 from blastwall.paths import resolve
-from blastwall.policy import Standing, State
+from blastwall.policy import Standing, State, parse
+from blastwall.provenance.formats import FORMATS
+from blastwall.provenance.labels import FieldRule
 from blastwall.screening import Screening
 from blastwall.values import (
     Action,
@@ -20,6 +24,7 @@ from blastwall.values import (
     Server,
     Source,
     Strength,
+    ToolCall,
 )
 
 WHOLE = """
@@ -152,6 +157,130 @@ def test_every_key_of_a_rule_arrives():
     assert (write.effect, write.otherwise, write.profile) == (Standing.ASK, Standing.DENY, SCRATCH)
     (check,) = write.checks
     assert (check.path, check.optional, check.is_path) == (("a", "b"), True, True)
+
+
+def test_a_field_s_label_arrives():
+    fields = {
+        "id": {"format": "email"},
+        "code": {"pattern": "[A-Z]{2}[0-9]+"},
+        "note": {"integrity": "external", "confidentiality": "secret"},
+        "sum": {"confidentiality": "public"},
+    }
+    labels = policy(
+        {
+            "version": 1,
+            "connectors": {"files": {"outputs": {"get": {"integrity": "internal", "fields": fields}}}},
+        }
+    ).labels(ToolCall.of("files", "get", {}))
+    found = {rule.pattern: rule for rule in labels.fields}
+    assert labels.default.integrity is Integrity.INTERNAL
+    assert found["note"] == FieldRule("note", Integrity.EXTERNAL, Confidentiality.SECRET)
+    assert found["sum"] == FieldRule("sum", None, Confidentiality.PUBLIC)
+    assert found["id"] == FieldRule("id", Integrity.TYPED, None, FORMATS["email"])
+    code = found["code"]
+    assert (code.integrity, code.confidentiality) == (Integrity.TYPED, None)
+    assert code.format is not None
+    values = ["AB1", "AB1 and more", "see AB1", 1, None, ["AB1"]]
+    assert [value for value in values if code.format(value)] == ["AB1"]
+
+
+def test_who_may_steer_arrives():
+    flow = {
+        "control": {"to.address": ["prompt", "people"], "*": ["prompt", "typed"]},
+        "content": {"args": ["body"], "max_confidentiality": "public"},
+    }
+    (rule,) = (
+        policy(
+            {
+                "version": 1,
+                "trusted_records": {"people": ["ann@example.com"]},
+                "connectors": {
+                    "mail": {"rules": [{"id": "r", "effect": "allow", "tools": ["send"], "flow": flow}]}
+                },
+            }
+        )
+        .connectors["mail"]
+        .rules
+    )
+    address, other = rule.flow.controls
+    assert (address.path, address.sources, address.but) == (("to", "address"), {"prompt"}, ())
+    assert [records.name for records in address.records] == ["people"]
+    assert (other.path, other.sources, other.records) == (("*",), {"prompt", "typed"}, ())
+    assert set(other.but) == {("to", "address"), ("body",)}
+
+
+def test_a_first_use_pin_is_no_fingerprint():
+    files = policy({"version": 1, "connectors": {"files": {"pin": "first-use"}}}).connectors["files"]
+    assert (dict(files.pins), files.first_use) == ({}, True)
+    pinned = policy({"version": 1, "connectors": {"files": {"pin": {"read": "a" * 64}}}}).connectors["files"]
+    assert (dict(pinned.pins), pinned.first_use) == ({"read": "a" * 64}, False)
+
+
+@pytest.mark.parametrize(
+    ("own", "hosts", "credentials"),
+    [
+        ({}, (), ()),
+        ({"egress": [{"host": "a.example"}]}, ("a.example",), ()),
+        ({"credentials": ["pass"]}, (), ("pass",)),
+    ],
+)
+def test_a_connector_s_places_and_credentials_are_added_to_its_sandboxes(own, hosts, credentials):
+    run = {"id": "r", "effect": "allow", "tools": ["*"], "sandbox": "s"}
+    (rule,) = (
+        policy(
+            {
+                "version": 1,
+                "connectors": {"files": {"rules": [run], **own}},
+                "sandboxes": {"s": {}},
+                "credentials": {"pass": {"env": "PASS", "hosts": ["a.example"]}},
+            }
+        )
+        .connectors["files"]
+        .rules
+    )
+    assert tuple(place.host for place in rule.profile.network) == hosts
+    assert rule.profile.credentials == credentials
+
+
+def test_a_path_that_moved_meanwhile_is_told():
+    found = iter(["/somewhere/here"])
+    with pytest.raises(PolicyError) as caught:
+        parse(
+            b"version: 1\ndefaults: {state: {directory: here}}\nconnectors: {files: {}}\n",
+            file="policy.yaml",
+            directory=PROJECT,
+            state=Path("/state"),
+            resolve=lambda path, folder: next(found, None),
+        )
+    assert str(caught.value) == "policy.yaml: 'here' moved while the policy was read: try again"
+
+
+def test_a_policy_that_is_no_file_masks_its_state_and_what_is_beside_it():
+    beside = tuple(Path("/etc") / name for name in "fbdac")
+    loaded = parse(
+        b"version: 1\nconnectors: {files: {}}\nsandboxes: {s: {}}\n",
+        file="<text>",
+        directory=PROJECT,
+        state=Path("/state"),
+        resolve=lambda path, folder: None,
+        beside=beside,
+    )
+    assert loaded.profiles["s"].mask == (*sorted(beside), Path("/state"))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "told"),
+    [
+        ({"minimum": 1}, "be a number from 1"),
+        ({"maximum": 5}, "be a number up to 5"),
+        ({"minimum": 1, "maximum": 5}, "be a number from 1 up to 5"),
+    ],
+)
+def test_bounds_are_told_as_they_are(bounds, told):
+    rule = {"id": "r", "effect": "allow", "tools": ["*"], "args": {"n": bounds}}
+    loaded = policy({"version": 1, "connectors": {"files": {"rules": [rule]}}})
+    (check,) = loaded.connectors["files"].rules[0].checks
+    assert check.expectation == told
 
 
 def test_a_connector_s_screening_is_laid_over_the_defaults():

@@ -206,6 +206,17 @@ def test_keys_on_a_network_of_your_own():
     ]
 
 
+def test_tokens_are_proved_in_one_way_only():
+    auth = {"issuer": "https://i.example", "audience": "https://m.example/mcp"}
+    found = front(http={"auth": auth | {"jwks": "https://i.example/k"}}).http.auth
+    assert (found.jwks, found.introspection, found.credential) == ("https://i.example/k", "", "")
+    asked = {"introspection": "https://i.example/ask", "credential": "idp"}
+    content = {"version": 1, "connectors": {"a": {}}, "proxy": {"http": {"auth": auth | asked}}}
+    content["credentials"] = {"idp": {"env": "IDP", "hosts": ["i.example"]}}
+    found = policy(content).front.http.auth
+    assert (found.jwks, found.introspection, found.credential) == ("", "https://i.example/ask", "idp")
+
+
 def test_a_scope_may_speak_of_every_connector():
     auth = {"issuer": "https://i.example", "audience": "https://m.example/mcp", "jwks": "https://i.example/k"}
     scopes = {"all": {"*": ["*"]}}
