@@ -4,7 +4,8 @@ from tests.core.policies import policy, rules
 
 from blastwall.frozen import FrozenDict
 from blastwall.policy import Standing
-from blastwall.values import WORST_CASE
+from blastwall.policy.connector import REMEMBERED
+from blastwall.values import WORST_CASE, Annotations
 
 
 def files(**more):
@@ -53,3 +54,20 @@ def test_what_a_rule_may_come_to_is_its_effect_while_nothing_speaks_against_it()
         [Standing.ALLOW, Standing.ASK],
         [Standing.ABSTAIN, Standing.ABSTAIN],
     ]
+
+
+def test_what_a_server_says_of_a_tool_counts_only_where_it_is_trusted():
+    rule = {"effect": "deny", "when": {"annotations": {"readOnlyHint": False}}}
+    harmless = Annotations(read_only=True)
+    for trusted in (True, False):
+        connector = rules(rule, trust_annotations=trusted).connectors["files"]
+        assert bool(connector.candidates("read", harmless)) is not trusted
+        assert connector.candidates("read", WORST_CASE)
+
+
+def test_so_many_tools_are_remembered_and_no_more():
+    connector = rules({"effect": "allow"}).connectors["files"]
+    first = [connector.candidates(f"t{n}", WORST_CASE) for n in range(REMEMBERED)]
+    assert all(connector.candidates(f"t{n}", WORST_CASE) is found for n, found in enumerate(first))
+    assert connector.candidates("new", WORST_CASE) == first[0]
+    assert connector.candidates("new", WORST_CASE) is not connector.candidates("new", WORST_CASE)
