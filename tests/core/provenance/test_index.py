@@ -38,6 +38,11 @@ def seen(found):
     return [(start, end, sighting.place) for start, end, sighting in found]
 
 
+def test_so_long_a_run_is_found_wherever_it_begins():
+    """Runs are kept at every `STEP`th place: among so many characters, one of them is whole."""
+    assert (RUN, FOUND) == (15, 26)
+
+
 def test_all_places_of_a_form_are_given():
     index = Index()
     assert list(index.whole("x")) == []

@@ -8,6 +8,7 @@ from tests.core.provenance.sessions import (
     INTERNAL,
     PRIVATE,
     PROMPT,
+    PUBLIC,
     SECRET,
     leaf,
     levels,
@@ -175,3 +176,11 @@ def test_disguised_text_is_found_wherever_it_begins_in_english(before, disguise)
     text = f"{english[:before]}{disguise(secret * 2)}{english}"
     assert [o.how for o in leaf(memory, text).parts] == [How.DECODED]
     assert len(secret) > FOUND
+
+
+def test_what_the_user_wrote_is_told_as_the_users_words():
+    memory = session(prompt="Mail ann@example.com about https://example.com/plan, please")
+    words = Origin("", 0, "$", Label(PROMPT, PUBLIC))
+    to, text = memory.recall(freeze({"a": "ann@example.com", "b": "see https://example.com/plan!"})).traced
+    assert to.whole == (words,)
+    assert [link.origins for link in text.links] == [(words,)]
