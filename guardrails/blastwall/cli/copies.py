@@ -24,9 +24,7 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 Id = Annotated[str, typer.Argument(metavar="ID", help="As `blastwall run --copy` told it.")]
 OptionalId = Annotated[
     str | None,
-    typer.Argument(
-        metavar="ID | OLD", help="A copy's id, or a policy; without one, all copies are listed."
-    ),
+    typer.Argument(metavar="ID | OLD", help="A copy's id, or a policy; without one, all copies are listed."),
 ]
 Newer = Annotated[str | None, typer.Argument(metavar="NEW", help="Another policy, to compare OLD with.")]
 Log = Annotated[Path | None, typer.Option("--log", metavar="FILE", help="The audit log of the comparison.")]
