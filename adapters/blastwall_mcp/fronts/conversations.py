@@ -15,11 +15,10 @@ from blastwall_mcp.fronts.http_body import Message, Receive, fault
 from blastwall_mcp.fronts.http_door import refusal
 from blastwall_mcp.fronts.http_stream import Send, Stream
 from blastwall_mcp.fronts.notices import Notices
+from blastwall_mcp.wire.context import CANCELLED
 
 ENDING_S = 5.0
 """How long what is answered in a session that ends may take to notice."""
-
-CANCELLED = "notifications/cancelled"
 
 
 class Conversation:

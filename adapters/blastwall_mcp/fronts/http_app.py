@@ -18,7 +18,7 @@ from blastwall_mcp.catalogue.entries import SORTS, Entry, Kind
 from blastwall_mcp.engine.clients import Client, Params
 from blastwall_mcp.engine.engine import Engine
 from blastwall_mcp.fronts.abilities import Abilities, known
-from blastwall_mcp.fronts.conversations import CANCELLED, Conversation
+from blastwall_mcp.fronts.conversations import Conversation
 from blastwall_mcp.fronts.http_body import Message, Receive
 from blastwall_mcp.fronts.http_door import Answer, refusal
 from blastwall_mcp.fronts.http_gate import Caller
@@ -27,7 +27,7 @@ from blastwall_mcp.fronts.http_stream import Send, Stopped, Stream
 from blastwall_mcp.fronts.limits import Sessions
 from blastwall_mcp.fronts.principals import Grants
 from blastwall_mcp.fronts.runs import Runs, opened, record
-from blastwall_mcp.wire.context import Context, token_of
+from blastwall_mcp.wire.context import CANCELLED, INITIALIZED, Context, token_of
 
 _USES: Mapping[str, tuple[Kind, str]] = {
     "tools/call": ("tools", "name"),
@@ -42,8 +42,6 @@ MOST_CLIENTS = 32
 
 REQUEST_CANCELLED = -32800
 """What a legacy client is answered that cancelled a request: its stream must end with something."""
-
-INITIALIZED = "notifications/initialized"
 
 log = logging.getLogger(__name__)
 
@@ -258,7 +256,7 @@ class Front:
         self._sessions.opened(conversation.id, caller.principal.name)
         try:
             conversation.client = caller.client = await self._of_the_legacy_era(conversation, caller)
-        except BaseException:
+        except BaseException:  # whatever ended it: its place must not stay taken
             self._sessions.closed(conversation.id)
             raise
         self._open[conversation.id] = conversation

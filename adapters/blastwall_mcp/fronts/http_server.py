@@ -55,7 +55,7 @@ class Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, unless there are too many already."""
-        super().connection_made(_Joined(transport))  # type: ignore[arg-type]
+        super().connection_made(_Joined(transport))  # type: ignore[arg-type]  # it gives all else as the transport does
         if len(self.connections) > CONNECTIONS:
             transport.abort()
             return

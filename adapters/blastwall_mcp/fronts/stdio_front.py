@@ -21,8 +21,7 @@ from blastwall_mcp.engine.engine import Engine
 from blastwall_mcp.fronts.abilities import known
 from blastwall_mcp.fronts.principals import LOCAL
 from blastwall_mcp.upstreams.offered import FEATURES
-
-INITIALIZED = "notifications/initialized"
+from blastwall_mcp.wire.context import INITIALIZED
 
 _ONLY_HANDSHAKE = (
     "this connection serves the handshake protocol era;"

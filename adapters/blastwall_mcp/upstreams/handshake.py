@@ -18,6 +18,7 @@ from mcp_types.version import (
 from blastwall_mcp._version import IDENTITY
 from blastwall_mcp.upstreams.offered import Offered
 from blastwall_mcp.wire.channel import Channel, Closed, Options
+from blastwall_mcp.wire.context import INITIALIZED
 
 PROBE_S = 10.0
 """How long a server that may be of the legacy era is given to answer a modern question."""
@@ -163,7 +164,7 @@ async def _initialize(channel: Channel, offered: Offered) -> Hello:
     if not isinstance(capabilities, dict):
         raise Unsuitable("it does not say what it can do")
     options: Options = {"headers": {MCP_PROTOCOL_VERSION_HEADER: version}}
-    await channel.notify("notifications/initialized", None, options)
+    await channel.notify(INITIALIZED, None, options)
     return Hello(version, capabilities, _mapping(found.get("serverInfo")), _text(found.get("instructions")))
 
 

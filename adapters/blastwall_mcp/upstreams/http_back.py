@@ -23,7 +23,7 @@ from blastwall_mcp.upstreams.events import Events
 from blastwall_mcp.upstreams.exchanges import Response, Unconnected
 from blastwall_mcp.upstreams.posts import EVENTS, JSON, SESSION, Posts
 from blastwall_mcp.wire.channel import Closed, Options, SessionLost
-from blastwall_mcp.wire.context import PROGRESS, Context, is_number, marked, token_of
+from blastwall_mcp.wire.context import CANCELLED, INITIALIZED, PROGRESS, Context, is_number, marked, token_of
 from blastwall_mcp.wire.lines import (
     Answer,
     Failure,
@@ -50,7 +50,6 @@ TOLD_S = 10.0
 
 ENDING_S = 2.0
 
-CANCELLED = "notifications/cancelled"
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +122,7 @@ class HttpChannel:
             return
         self._posts.version = headers.get(MCP_PROTOCOL_VERSION_HEADER, self._posts.version)
         await self._tell({"method": method} | ({} if params is None else {"params": params}))
-        if method == "notifications/initialized" and self._posts.session:
+        if method == INITIALIZED and self._posts.session:
             self._spawn(self._heard_alone())
 
     async def _tell(self, told: dict[str, Any]) -> None:

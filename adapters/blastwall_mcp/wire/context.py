@@ -10,6 +10,8 @@ from mcp.shared.transport_context import TransportContext
 
 from blastwall_mcp.wire.lines import Id, is_id
 
+CANCELLED = "notifications/cancelled"
+INITIALIZED = "notifications/initialized"
 PROGRESS = "notifications/progress"
 
 _DUPLEX = TransportContext(kind="stdio", can_send_request=True)

@@ -17,6 +17,8 @@ DIAL_S = 10.0
 MOST_TRIED = 4
 """Addresses of one name that are tried."""
 
+_PORTS = {"https": 443, "http": 80}
+
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -32,7 +34,7 @@ class Place:
     @property
     def authority(self) -> str:
         """The Host header."""
-        return spelling.shown(self.host, self.port, 443 if self.scheme == "https" else 80)
+        return spelling.shown(self.host, self.port, _PORTS[self.scheme])
 
 
 def place(url: str) -> Place:
@@ -50,10 +52,10 @@ def place(url: str) -> Place:
     except ValueError:
         raise BackendError(f"{url!r} is no URL") from None
     host = spelling.host(parts.hostname or "")
-    if parts.scheme not in ("https", "http") or host is None or "@" in parts.netloc or parts.fragment:
+    if parts.scheme not in _PORTS or host is None or "@" in parts.netloc or parts.fragment:
         raise BackendError(f"{url!r} is no URL that can be asked: write https://host/path")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Place(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), target)
+    return Place(parts.scheme, host, port or _PORTS[parts.scheme], target)
 
 
 def is_loopback(host: str) -> bool:

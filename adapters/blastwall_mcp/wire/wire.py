@@ -26,7 +26,7 @@ from mcp.shared.dispatcher import (
 from mcp.shared.exceptions import MCPError
 
 from blastwall_mcp.wire.channel import Closed
-from blastwall_mcp.wire.context import PROGRESS, Context, is_number, marked, token_of
+from blastwall_mcp.wire.context import CANCELLED, PROGRESS, Context, is_number, marked, token_of
 from blastwall_mcp.wire.lines import (
     MAX_LINE,
     Answer,
@@ -63,7 +63,6 @@ CLOSING_S = 5.0
 """How long requests that are cancelled at the end are waited for."""
 
 BUSY = -32000
-CANCELLED = "notifications/cancelled"
 
 log = logging.getLogger(__name__)
 

@@ -168,7 +168,10 @@ class _Look:
                     break
 
     def _covered(self, pattern: str, rule: Rule, connector: Connector) -> list[Tool]:
-        """Give the known tools that a glob of a rule covers, or the glob itself where none is known."""
+        """Give the known tools that a glob of an allow rule covers, or the glob itself where none is known.
+
+        An allow rule that speaks of annotations is refused where they are not trusted (`policy.sound`).
+        """
         known = [
             tool
             for tool in self.tools.get(connector.name, ())

@@ -1,20 +1,15 @@
 """A real authorization server on loopback: mcp's own routes, a page to consent on, signed tokens, introspection."""
 
-import asyncio
 import base64
 import re
 import secrets
-import socket
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
 import httpx2
 import jwt
-import uvicorn
 from mcp.server.auth.provider import (
     AccessToken,
     AuthorizationCode,
@@ -199,22 +194,6 @@ class Authority:
 def _quoted(pair: str) -> bytes:
     client, _, secret = pair.partition(":")
     return f"{client}:{secret.replace(' ', '+').replace(chr(39), '%27')}".encode()
-
-
-@asynccontextmanager
-async def serving(build: Callable[[int], Any]) -> AsyncGenerator[str]:
-    """Serve an ASGI application, built for the port that it gets; give its origin."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    port = listening.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(build(port), log_level="error", timeout_graceful_shutdown=1))
-    task = asyncio.create_task(server._serve([listening]))  # serve() would take the signals of the test run
-    while not server.started:  # noqa: ASYNC110  # it has no event for that
-        await asyncio.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        await task
 
 
 async def agree(url: str) -> str:

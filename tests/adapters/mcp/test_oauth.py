@@ -31,18 +31,7 @@ from blastwall_mcp.upstreams import logins as _logins
 from blastwall_mcp.upstreams import oauth as _oauth
 from blastwall_mcp.upstreams.oauth import login
 
-
-@pytest.fixture(autouse=True)
-def ring(monkeypatch):
-    """Give a keyring that is ours."""
-    held: dict[tuple[str, str], str] = {}
-    fake = SimpleNamespace(
-        get_password=lambda service, user: held.get((service, user)),
-        set_password=lambda service, user, text: held.__setitem__((service, user), text),
-        delete_password=lambda service, user: held.pop((service, user)),
-    )
-    monkeypatch.setitem(sys.modules, "keyring", fake)
-    return held
+pytestmark = pytest.mark.usefixtures("ring")
 
 
 @dataclass

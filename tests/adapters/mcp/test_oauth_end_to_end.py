@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-import sys
 import time
 import webbrowser
 from collections.abc import AsyncGenerator
@@ -23,10 +22,10 @@ from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import MCPServer
 from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl
-from tests.adapters.mcp.authority import ASKER, Authority, agree, serving
+from tests.adapters.mcp.authority import ASKER, Authority, agree
 from tests.adapters.mcp.http_rig import OTHER_RSA_KEY, token
 from tests.adapters.mcp.rig import ERAS, call, policy
-from tests.adapters.mcp.web_servers import ordinary
+from tests.adapters.mcp.web_servers import ordinary, served, serving
 from typer.testing import CliRunner
 
 from blastwall.cli import app as cli
@@ -48,17 +47,7 @@ def introspected(issuer: Authority) -> dict[str, Any]:
 PROOFS = [published, introspected]
 
 
-@pytest.fixture(autouse=True)
-def ring(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], str]:
-    """Give a keyring that is ours."""
-    ours: dict[tuple[str, str], str] = {}
-    fake = SimpleNamespace(
-        get_password=lambda service, user: ours.get((service, user)),
-        set_password=lambda service, user, text: ours.__setitem__((service, user), text),
-        delete_password=lambda service, user: ours.pop((service, user)),
-    )
-    monkeypatch.setitem(sys.modules, "keyring", fake)
-    return ours
+pytestmark = pytest.mark.usefixtures("ring")
 
 
 def held(ring: dict[tuple[str, str], str]) -> dict[str, Any]:
@@ -98,7 +87,7 @@ async def authority(**fields: Any) -> AsyncGenerator[Authority]:
 @asynccontextmanager
 async def there() -> AsyncGenerator[str]:
     """Run a server that asks for nothing."""
-    async with serving(lambda _: ordinary().streamable_http_app()) as origin:
+    async with served(ordinary().streamable_http_app()) as origin:
         yield f"{origin}/mcp"
 
 

@@ -5,7 +5,7 @@ import json
 import socket
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,18 +16,24 @@ from blastwall.values import Server
 
 
 @asynccontextmanager
-async def served(app: Any) -> AsyncGenerator[str]:
-    """Serve an ASGI application; give its origin."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server._serve())  # serve() would take the signals of the test run
+async def serving(build: Callable[[int], Any]) -> AsyncGenerator[str]:
+    """Serve an ASGI application, built for the port that it gets; give its origin."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(build(port), log_level="error", timeout_graceful_shutdown=1))
+    task = asyncio.create_task(server._serve([listening]))  # serve() would take the signals of the test run
     while not server.started:  # noqa: ASYNC110  # it has no event for that
         await asyncio.sleep(0.01)
     try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         await task
+
+
+def served(app: Any) -> AbstractAsyncContextManager[str]:
+    """Serve an ASGI application; give its origin."""
+    return serving(lambda _port: app)
 
 
 def at(url: str, **fields: Any) -> Server:
